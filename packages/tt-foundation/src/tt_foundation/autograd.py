@@ -1,0 +1,756 @@
+"""Autograd: derivatives of anything made of primitives (module 05).
+
+Two halves. First the engine: operations on tracked tensors leave a node on the tape, and ``backward`` walks the nodes
+from the last to the first, asking each for the gradients of its inputs. Then the rules: one formula for each argument
+of each primitive of modules 01 to 04. Knows primitives, tensors and their tape; knows nothing of optimizers.
+
+Rumelhart, Hinton and Williams (1986), Learning Representations by Back-Propagating Errors; the tape with one formula
+per argument follows Maclaurin, Duvenaud and Adams (2015), Autograd.
+"""
+
+from __future__ import annotations
+
+import heapq
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import ContextDecorator
+from typing import Any, Literal, TypeAlias, overload
+
+import numpy as np
+
+from tt_foundation import activations
+from tt_foundation.primitive import STATE, Array, Kernel, Primitive, gradient, last_write, register_tape, tick
+from tt_foundation.random import generator_state, set_generator_state
+from tt_foundation.tensor import (
+    Axis,
+    Tensor,
+    abs,
+    add,
+    astype,
+    broadcast_to,
+    divide,
+    equal,
+    exp,
+    getitem,
+    greater,
+    less,
+    log,
+    matmul,
+    max,
+    maximum,
+    mean,
+    min,
+    minimum,
+    multiply,
+    negative,
+    permute_dims,
+    pow,
+    reshape,
+    scatter_add,
+    setitem,
+    sqrt,
+    subtract,
+    sum,
+    swapaxes,
+    where,
+)
+
+__all__ = ["Leaf", "Node", "backward", "checkpoint", "enable_grad", "grad", "no_grad", "register_hook"]
+
+Gradient: TypeAlias = "Array | Tensor"
+Hook: TypeAlias = Callable[[Tensor], "Tensor | None"]
+
+
+class Node:
+    """One operation on the tape: what ran, what its rules need, and the nodes its inputs came from."""
+
+    __slots__ = (
+        "dtype", "hooks", "inputs", "kept", "kernel", "op", "origin", "params", "parents", "seq", "shape",
+    )  # fmt: skip
+
+    op: Primitive
+    kernel: Kernel
+    kept: dict[str, Any] | None
+    inputs: Sequence[Any]
+    parents: list[Node | Leaf | None]
+    params: dict[str, Any]
+
+    def __init__(self, op: Primitive, kernel: Kernel, params: dict[str, Any], out: Array) -> None:
+        self.op = op
+        self.kernel = kernel
+        self.params = params
+        self.shape = out.shape
+        self.dtype = out.dtype
+        self.hooks: list[Hook] | None = None
+        self.origin: str | None = None
+        self.seq = tick()
+
+
+class Leaf:
+    """Where a walk ends: a tensor that requires a gradient and that no operation made."""
+
+    __slots__ = ("__weakref__", "dtype", "hooks", "shape", "tensor")
+    op = None
+    seq = 0
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = weakref.ref(tensor)
+        self.shape = tensor.data.shape
+        self.dtype = tensor.data.dtype
+        self.hooks: list[Hook] | None = None
+
+
+def _node_of(tensor: Tensor) -> Node | Leaf:
+    """The place on the tape of a tensor that requires a gradient."""
+    if tensor.node is None or (tensor.node.op is None and tensor.node.shape != tensor.data.shape):
+        tensor.node = Leaf(tensor)
+    node: Node | Leaf = tensor.node
+    return node
+
+
+def record(
+    op: Primitive,
+    kernel: Kernel,
+    args: tuple[Any, ...],
+    arrays: list[Any],
+    params: dict[str, Any],
+    out: Array,
+    saved: Any,
+) -> Node:
+    """Put an operation on the tape, with exactly what the rules of its tracked arguments name."""
+    node = Node(op, kernel, params, out)
+    parents: list[Node | Leaf | None] = []
+    for a in args:
+        if isinstance(a, Tensor) and a.requires_grad:
+            parents.append(a.node or _node_of(a))
+        else:
+            parents.append(None)
+    node.parents = parents
+    node.kept = kept = {}
+    if op.body is not None:
+        node.inputs = arrays
+        for name in kernel.needs:
+            kept[name] = saved if name == "saved" else out
+    else:
+        node.inputs = ()
+        names = op.arguments
+        rules = op.rules
+        if op.is_variadic:
+            names = names * len(args)
+            arrays = [tuple(arrays)]
+        for i, parent in enumerate(parents):
+            if parent is not None and (rule := rules.get(names[i])) is not None:
+                for name in rule.needs:
+                    if name not in kept:
+                        kept[name] = _named(name, op.arguments, arrays, out)
+    return node
+
+
+def _named(name: str, arguments: tuple[str, ...], arrays: list[Any], out: Array) -> Any:
+    """What a rule means by ``name``: an argument, the output, or the shape of either."""
+    if name in arguments:
+        return arrays[arguments.index(name)]
+    if name == "out":
+        return out
+    if name == "i":
+        return None
+    value = arrays[arguments.index(name.removesuffix("_shape"))]
+    return tuple(np.shape(v) for v in value) if isinstance(value, tuple) else np.shape(value)
+
+
+class _GradMode(ContextDecorator):
+    """Switches recording for this thread, for a ``with`` block or a decorated function."""
+
+    enabled: bool
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(STATE.grad_enabled)
+        STATE.grad_enabled = self.enabled
+
+    def __exit__(self, *error: object) -> None:
+        STATE.grad_enabled = self._before.pop()
+
+
+class no_grad(_GradMode):  # noqa: N801 - PyTorch's name
+    """Record nothing: what is computed inside cannot be differentiated and keeps nothing alive."""
+
+    enabled = False
+
+
+class enable_grad(_GradMode):  # noqa: N801 - PyTorch's name
+    """Record again inside a :class:`no_grad`."""
+
+    enabled = True
+
+
+def backward(
+    root: Tensor,
+    gradient: Tensor | Array | None = None,
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> None:
+    """Add the gradient of ``root`` to ``grad`` of every leaf that it was made from.
+
+    Args:
+        root: a tensor that requires a gradient.
+        gradient: the gradient of what is differentiated with respect to ``root``; 1 for a root of one element.
+        retain_graph: keep what the tape holds, so that it can be walked again.
+        create_graph: record the walk too, so that the gradients can be differentiated.
+
+    Raises:
+        RuntimeError: ``root`` requires no gradient, the tape was freed, or a kept array was written in place.
+        ValueError: ``gradient`` is missing for a root of several elements, or has another shape.
+    """
+    for leaf, part, is_ours in _walk([root], [gradient], retain_graph or create_graph, create_graph):
+        tensor = leaf.tensor()
+        if tensor is None:
+            continue
+        if create_graph:
+            tensor.grad = part if tensor.grad is None else tensor.grad + part
+        elif tensor.grad is None:
+            tensor.grad = Tensor(part if is_ours and part.flags.c_contiguous and part.base is None else part.copy())
+        else:
+            with no_grad():
+                tensor.grad += part
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Sequence[Tensor],
+    gradients: Sequence[Tensor | Array | None] | None = None,
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> list[Tensor]:
+    """The gradients of ``outputs`` with respect to ``inputs``, leaving every ``grad`` alone.
+
+    An input that the outputs were not made from has gradient zero.
+
+    Raises:
+        RuntimeError, ValueError: as :func:`backward`.
+    """
+    roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    for i, x in enumerate(inputs):
+        if not x.requires_grad:
+            raise RuntimeError(f"input {i} requires no gradient")
+    wanted = [_node_of(x) for x in inputs]
+    found: dict[Node | Leaf, Gradient] = {}
+    seeds = list(gradients) if gradients is not None else [None] * len(roots)
+    for leaf, part, _ in _walk(roots, seeds, retain_graph or create_graph, create_graph, set(wanted), found):
+        found[leaf] = part
+    results: list[Tensor] = []
+    for x, node in zip(inputs, wanted, strict=True):
+        part = found.get(node)
+        zero = np.zeros_like(x.data) if part is None else part
+        results.append(zero if isinstance(zero, Tensor) else Tensor(np.array(zero)))
+    return results
+
+
+def register_hook(tensor: Tensor, hook: Hook) -> Callable[[], None]:
+    """Call ``hook(gradient)`` with the whole gradient of ``tensor`` in every walk; what it returns replaces it.
+
+    Returns a function that removes the hook.
+
+    Raises:
+        RuntimeError: ``tensor`` requires no gradient.
+    """
+    if not tensor.requires_grad:
+        raise RuntimeError("a tensor that requires no gradient has none to hook")
+    node = _node_of(tensor)
+    node.hooks = hooks = [*(node.hooks or []), hook]
+
+    def remove() -> None:
+        if hook in hooks:
+            hooks.remove(hook)
+
+    return remove
+
+
+def _walk(
+    roots: Sequence[Tensor],
+    seeds: Sequence[Tensor | Array | None],
+    retain: bool,
+    create_graph: bool,
+    wanted: set[Node | Leaf] | None = None,
+    found: dict[Node | Leaf, Gradient] | None = None,
+) -> list[tuple[Leaf, Any, bool]]:
+    """Walk the tape from ``roots``, last operation first; the leaves reached, their gradients, whether unshared."""
+    heap: list[tuple[int, Node]] = []
+    gradients: dict[Node | Leaf, Any] = {}
+    ours: set[Node | Leaf] = set()
+    leaves: list[Leaf] = []
+
+    def send(to: Node | Leaf, part: Any, is_ours: bool, source: Primitive | None) -> None:
+        """Add a part to the gradient of a node, in the node's shape and type."""
+        if part.shape != to.shape:
+            part = _unbroadcast(part, to.shape, source)
+        if part.dtype != to.dtype:
+            part = astype(part, dtype=to.dtype)
+        before = gradients.get(to)
+        if before is not None:
+            gradients[to] = before + part
+            ours.add(to)
+            return
+        gradients[to] = part
+        if is_ours:
+            ours.add(to)
+        if isinstance(to, Leaf):
+            leaves.append(to)
+        else:
+            heapq.heappush(heap, (-to.seq, to))
+
+    was_enabled, watching = STATE.grad_enabled, STATE.observers
+    STATE.grad_enabled, STATE.observers = create_graph, ()
+    try:
+        for root, seed in zip(roots, seeds, strict=True):
+            send(_root(root), _seed(root, seed, create_graph), False, None)
+        while heap:
+            node = heapq.heappop(heap)[1]
+            g = gradients.pop(node)
+            ours.discard(node)
+            if node.hooks:
+                g = _run_hooks(node.hooks, g)
+            if wanted is not None and found is not None and node in wanted:
+                found[node] = g
+            if node.kept is None:
+                raise RuntimeError(f"the tape of {node.op.name} was freed: use retain_graph=True to walk it twice")
+            _check_unwritten(node)
+            for observer in watching:
+                observer(node.op, "backward", (node, g), node.params, None)
+            if node.kernel.rule is None and node.op.body is not None or create_graph and node.op.body is not None:
+                parts: Sequence[Any] = ()
+                _splice(node, g, retain, send)
+            elif node.kernel.rule is not None:
+                parts = _pair_parts(node, g, send)
+            else:
+                parts = _rule_parts(node, g, create_graph, send)
+            for observer in watching:
+                observer(node.op, "backward", (node, g), node.params, parts)
+            if not retain:
+                node.kept, node.inputs = None, ()
+        results = []
+        for leaf in leaves:
+            part, is_ours = gradients[leaf], leaf in ours
+            if leaf.hooks:
+                part, is_ours = _run_hooks(leaf.hooks, part), False
+            results.append((leaf, part, is_ours))
+        return results
+    finally:
+        STATE.grad_enabled, STATE.observers = was_enabled, watching
+
+
+Send: TypeAlias = "Callable[[Node | Leaf, Any, bool, Primitive | None], None]"
+
+
+def _root(root: Tensor) -> Node | Leaf:
+    if not root.requires_grad:
+        raise RuntimeError("backward needs a tensor that requires grad: nothing it was made from does")
+    return _node_of(root)
+
+
+def _seed(root: Tensor, seed: Tensor | Array | None, create_graph: bool) -> Gradient:
+    """The gradient that a walk starts with."""
+    if seed is None:
+        if root.size != 1:
+            raise ValueError(f"backward needs a gradient for an output of shape {root.shape}; or sum it first")
+        seed = np.ones_like(root.data)
+    if seed.shape != root.shape:
+        raise ValueError(f"backward needs a gradient of shape {root.shape}, got {seed.shape}")
+    if create_graph:
+        return seed if isinstance(seed, Tensor) else Tensor(seed)
+    return seed.data if isinstance(seed, Tensor) else seed
+
+
+def _run_hooks(hooks: list[Hook], g: Gradient) -> Gradient:
+    for hook in list(hooks):
+        seen = g if isinstance(g, Tensor) else Tensor(g.copy())
+        result = hook(seen)
+        if result is not None:
+            if result.shape != g.shape:
+                raise ValueError(f"a hook must return a gradient of shape {g.shape}, got {result.shape}")
+            g = result if isinstance(g, Tensor) else result.data
+    return g
+
+
+def _check_unwritten(node: Node) -> None:
+    """Raise if an array that the node kept was written in place after the node ran."""
+    for value in (*(node.kept or {}).values(), *node.inputs):
+        for array in value if type(value) is tuple else (value,):
+            if type(array) is np.ndarray and last_write(array) > node.seq:
+                raise RuntimeError(
+                    f"an array of shape {array.shape} that {node.op.name} kept for its gradient was written in place "
+                    "after it ran: compute a new one instead, or write under the last backward"
+                )
+
+
+def _rule_parts(node: Node, g: Any, create_graph: bool, send: Send) -> Sequence[Any]:
+    """Gradients by the formulas of a plain primitive, sent on; on tensors where a graph is wanted."""
+    op, kept, parts = node.op, node.kept or {}, []
+    if create_graph:
+        kept = _as_tensors(node)
+    for i, parent in enumerate(node.parents):
+        if parent is None:
+            continue
+        rule = op.rules.get(op.arguments[0 if op.is_variadic else i])
+        if rule is None:
+            raise RuntimeError(f"{op.name} has no gradient with respect to {op.arguments[i]!r}")
+        values = [i if name == "i" else kept[name] for name in rule.needs]
+        if rule.statics:
+            part = rule.function(g, *values, **{k: node.params[k] for k in rule.statics if k in node.params})
+        else:
+            part = rule.function(g, *values)
+        is_shared = part is g or part.base is not None if type(part) is np.ndarray else True
+        for value in values:
+            if part is value:
+                is_shared = True
+        if type(part) is not np.ndarray and not isinstance(part, Tensor):
+            part = np.asarray(part)
+        send(parent, part, not is_shared, op)
+        parts.append(part)
+    return parts
+
+
+def _as_tensors(node: Node) -> dict[str, Any]:
+    """What the node kept, as tensors attached where they came from, so that the rules can be differentiated."""
+    op, tensors = node.op, {}
+    for name, value in (node.kept or {}).items():
+        if name == "out":
+            tensors[name] = _attached(value, node)
+        elif op.is_variadic and isinstance(value, tuple) and name in op.arguments:
+            tensors[name] = tuple(map(_attached, value, node.parents))
+        elif name in op.arguments:
+            tensors[name] = _attached(value, node.parents[op.arguments.index(name)])
+        else:
+            tensors[name] = value
+    return tensors
+
+
+def _attached(value: Any, parent: Node | Leaf | None) -> Any:
+    """A tensor over a kept array, made by ``parent``; numbers and None as they are."""
+    if type(value) is not np.ndarray:
+        return value
+    tensor = Tensor(value)
+    tensor.node, tensor.requires_grad = parent, parent is not None
+    return tensor
+
+
+def _pair_parts(node: Node, g: Array, send: Send) -> Sequence[Any]:
+    """Gradients by the rule of the kernel that ran, sent on."""
+    kernel, kept = node.kernel, node.kept or {}
+    values = [tuple(p is not None for p in node.parents) if n == "needs" else kept[n] for n in kernel.needs]
+    assert kernel.rule is not None
+    parts = kernel.rule(g, *values, **{k: node.params[k] for k in kernel.statics if k in node.params})
+    saved = kept.get("saved")
+    others = [g, *(saved if isinstance(saved, tuple) else (saved,))]
+    for parent, part in zip(node.parents, parts, strict=True):
+        if parent is not None and part is not None:
+            is_shared = part.base is not None
+            for other in others:
+                if part is other:
+                    is_shared = True
+            others.append(part)
+            send(parent, part, not is_shared, node.op)
+    return parts  # type: ignore[no-any-return]
+
+
+def _splice(node: Node, g: Gradient, retain: bool, send: Send) -> None:
+    """Run the body of a fused primitive on the node's inputs, and walk on through what that recorded."""
+    args = [_attached(a, parent) for a, parent in zip(node.inputs, node.parents, strict=True)]
+    create_graph, STATE.grad_enabled = STATE.grad_enabled, True
+    try:
+        assert node.op.body is not None
+        out = node.op.body(*args, **node.params)
+    finally:
+        STATE.grad_enabled = create_graph
+    if isinstance(out, Tensor) and out.requires_grad:
+        send(_node_of(out), g, False, node.op)
+
+
+def _unbroadcast(part: Any, shape: tuple[int, ...], source: Primitive | None) -> Any:
+    """Undo broadcasting: sum over the axes that were repeated."""
+    extra = len(part.shape) - len(shape)
+    axes = tuple(range(extra)) + tuple(
+        i + extra for i, size in enumerate(shape) if size == 1 and part.shape[i + extra] != 1
+    )
+    total = sum(part, axis=axes, keepdims=True) if axes else part
+    if extra < 0 or total.shape[extra:] != shape:
+        name = "a rule" if source is None else f"a rule of {source.name}"
+        raise ValueError(f"{name} gave a gradient of shape {part.shape} for an argument of shape {shape}")
+    return reshape(total, shape=shape)
+
+
+def checkpoint(function: Callable[..., Tensor], *args: Tensor) -> Tensor:
+    """``function(*args)``, keeping only the arguments on the tape and computing the rest again in ``backward``.
+
+    The process's generator is put back for the second run, so that dropout draws the same.
+
+    Chen, Xu, Zhang and Guestrin (2016), Training Deep Nets with Sublinear Memory Cost.
+    """
+    before = generator_state()
+
+    def body(*tensors: Any) -> Tensor:
+        now = generator_state()
+        set_generator_state(before)
+        try:
+            return function(*tensors)
+        finally:
+            set_generator_state(now)
+
+    def forward(*arrays: Any) -> Array:
+        with no_grad():
+            return function(*(Tensor(a) if type(a) is np.ndarray else a for a in arrays)).data
+
+    op = Primitive(forward, body)
+    op.name = f"checkpoint({getattr(function, '__name__', type(function).__name__)})"
+    out: Tensor = op(*args)
+    if STATE.grad_enabled and not out.requires_grad:  # what the function closes over may still want a gradient
+        out.node = record(op, op.reference, args, [a.data for a in args], {}, out.data, None)
+        out.requires_grad = True
+    return out
+
+
+class _TheTape:
+    record = staticmethod(record)
+    backward = staticmethod(backward)
+
+
+register_tape(_TheTape())
+
+
+@gradient(add, "x")
+def add_wrt_x(g: Array) -> Array:
+    return g
+
+
+@gradient(add, "y")
+def add_wrt_y(g: Array) -> Array:
+    return g
+
+
+@gradient(subtract, "x")
+def subtract_wrt_x(g: Array) -> Array:
+    return g
+
+
+@gradient(subtract, "y")
+def subtract_wrt_y(g: Array) -> Array:
+    return negative(g)
+
+
+@gradient(multiply, "x")
+def multiply_wrt_x(g: Array, y: Array) -> Array:
+    return g * y
+
+
+@gradient(multiply, "y")
+def multiply_wrt_y(g: Array, x: Array) -> Array:
+    return g * x
+
+
+@gradient(divide, "x")
+def divide_wrt_x(g: Array, y: Array) -> Array:
+    return divide(g, y)
+
+
+@gradient(divide, "y")
+def divide_wrt_y(g: Array, x: Array, y: Array) -> Array:
+    return divide(-g * x, y * y)
+
+
+@gradient(negative, "x")
+def negative_wrt_x(g: Array) -> Array:
+    return -g
+
+
+@gradient(pow, "x")
+def pow_wrt_x(g: Array, x: Array, y: Array) -> Array:
+    if isinstance(y, int | float):
+        return g * (y * pow(x, y - 1)) if y else g * 0
+    return g * (y * pow(x, where(equal(y, 0), 1, y - 1)))
+
+
+@gradient(pow, "y")
+def pow_wrt_y(g: Array, x: Array, out: Array) -> Array:
+    return g * (out * log(where(equal(x, 0), 1, x)))
+
+
+@gradient(exp, "x")
+def exp_wrt_x(g: Array, out: Array) -> Array:
+    return g * out
+
+
+@gradient(log, "x")
+def log_wrt_x(g: Array, x: Array) -> Array:
+    return divide(g, x)
+
+
+@gradient(sqrt, "x")
+def sqrt_wrt_x(g: Array, out: Array) -> Array:
+    return divide(g, 2 * out)
+
+
+@gradient(abs, "x")
+def abs_wrt_x(g: Array, x: Array) -> Array:
+    return where(less(x, 0), -g, g * greater(x, 0))
+
+
+@gradient(maximum, "x")
+def maximum_wrt_x(g: Array, x: Array, y: Array) -> Array:
+    return g * _share(greater(x, y), equal(x, y), g)
+
+
+@gradient(maximum, "y")
+def maximum_wrt_y(g: Array, x: Array, y: Array) -> Array:
+    return g * _share(less(x, y), equal(x, y), g)
+
+
+@gradient(minimum, "x")
+def minimum_wrt_x(g: Array, x: Array, y: Array) -> Array:
+    return g * _share(less(x, y), equal(x, y), g)
+
+
+@gradient(minimum, "y")
+def minimum_wrt_y(g: Array, x: Array, y: Array) -> Array:
+    return g * _share(greater(x, y), equal(x, y), g)
+
+
+def _share(wins: Any, ties: Any, like: Array) -> Any:
+    """1 for a winner, one half where two are equal: what each gets of the gradient."""
+    return astype(wins, dtype=like.dtype) + astype(ties, dtype=like.dtype) * 0.5
+
+
+@gradient(where, "x")
+def where_wrt_x(g: Array, condition: Array) -> Array:
+    return where(condition, g, 0)
+
+
+@gradient(where, "y")
+def where_wrt_y(g: Array, condition: Array) -> Array:
+    return where(condition, 0, g)
+
+
+@gradient(matmul, "x")
+def matmul_wrt_x(g: Array, x_shape: tuple[int, ...], y: Array) -> Array:
+    if len(y.shape) == 1:
+        return _column(g) * y if len(x_shape) > 1 else g * y
+    if len(x_shape) == 1:
+        return matmul(y, _column(g))[..., 0]
+    return matmul(g, swapaxes(y))
+
+
+@gradient(matmul, "y")
+def matmul_wrt_y(g: Array, x: Array, y_shape: tuple[int, ...]) -> Array:
+    if len(y_shape) == 1:
+        return _column(g) * x if len(x.shape) > 1 else g * x
+    if len(x.shape) == 1:
+        return _column(x) * reshape(g, shape=(*g.shape[:-1], 1, g.shape[-1]))
+    return matmul(swapaxes(x), g)
+
+
+def _column(x: Array) -> Array:
+    return reshape(x, shape=(*x.shape, 1))
+
+
+@gradient(sum, "x")
+def sum_wrt_x(g: Array, x_shape: tuple[int, ...], *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return broadcast_to(_keepdims(g, x_shape, axis), shape=x_shape)
+
+
+@gradient(mean, "x")
+def mean_wrt_x(g: Array, x_shape: tuple[int, ...], *, axis: Axis = None, keepdims: bool = False) -> Array:
+    g = _keepdims(g, x_shape, axis)
+    count = np.prod(x_shape, dtype=int) // np.prod(g.shape, dtype=int) if 0 not in g.shape else 1
+    return broadcast_to(g / int(count) if count else g, shape=x_shape)
+
+
+@gradient(max, "x")
+def max_wrt_x(g: Array, x: Array, out: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return _to_extreme(g, x, out, axis)
+
+
+@gradient(min, "x")
+def min_wrt_x(g: Array, x: Array, out: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return _to_extreme(g, x, out, axis)
+
+
+def _to_extreme(g: Array, x: Array, out: Array, axis: Axis) -> Array:
+    """The gradient of a largest or smallest element, in equal shares where several are."""
+    is_extreme = astype(equal(x, _keepdims(out, x.shape, axis)), dtype=x.dtype)
+    return is_extreme * (_keepdims(g, x.shape, axis) / sum(is_extreme, axis=axis, keepdims=True))
+
+
+def _keepdims(g: Array, shape: tuple[int, ...], axis: Axis) -> Array:
+    """A reduction of something of ``shape`` over ``axis``, with the reduced axes back, of size 1."""
+    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    reduced = {a % len(shape) for a in axes} if shape else set()
+    return reshape(g, shape=tuple(1 if i in reduced else n for i, n in enumerate(shape)))
+
+
+@gradient(reshape, "x")
+def reshape_wrt_x(g: Array, x_shape: tuple[int, ...]) -> Array:
+    return reshape(g, shape=x_shape)
+
+
+@gradient(permute_dims, "x")
+def permute_dims_wrt_x(g: Array, *, axes: tuple[int, ...]) -> Array:
+    order = [a % len(axes) for a in axes]
+    return permute_dims(g, axes=tuple(order.index(i) for i in range(len(order))))
+
+
+@gradient(swapaxes, "x")
+def swapaxes_wrt_x(g: Array, *, axis1: int = -1, axis2: int = -2) -> Array:
+    return swapaxes(g, axis1=axis1, axis2=axis2)
+
+
+@gradient(broadcast_to, "x")
+def broadcast_to_wrt_x(g: Array) -> Array:
+    return g
+
+
+@gradient(astype, "x")
+def astype_wrt_x(g: Array) -> Array:
+    return g
+
+
+@gradient(getitem, "x")
+def getitem_wrt_x(g: Array, x_shape: tuple[int, ...], *, index: Any) -> Array:
+    return scatter_add(g, index=index, shape=x_shape)
+
+
+@gradient(scatter_add, "values")
+def scatter_add_wrt_values(g: Array, *, index: Any) -> Array:
+    return getitem(g, index=index)
+
+
+@gradient(setitem, "x")
+def setitem_wrt_x(g: Array, *, index: Any) -> Array:
+    return setitem(g, np.zeros((), g.dtype), index=index)
+
+
+@gradient(setitem, "value")
+def setitem_wrt_value(g: Array, *, index: Any) -> Array:
+    return getitem(g, index=index)
+
+
+@gradient(activations.relu, "x")
+def relu_wrt_x(g: Array, out: Array) -> Array:
+    return g * greater(out, 0)
+
+
+@gradient(activations.sigmoid, "x")
+def sigmoid_wrt_x(g: Array, out: Array) -> Array:
+    return g * out * (1 - out)
+
+
+@gradient(activations.tanh, "x")
+def tanh_wrt_x(g: Array, out: Array) -> Array:
+    return g * (1 - out * out)
+
+
+@gradient(activations.softplus, "x")
+def softplus_wrt_x(g: Array, x: Array, *, beta: float = 1.0) -> Array:
+    return g * activations.sigmoid(beta * x)
