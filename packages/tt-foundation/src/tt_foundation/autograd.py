@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias, overload
 import numpy as np
 
 from tt_foundation import activations
-from tt_foundation.primitive import STATE, Array, Kernel, Primitive, gradient, last_write, register_tape, tick
+from tt_foundation.primitive import STATE, Array, Kernel, Primitive, gradient, register_tape, tick, written_since
 from tt_foundation.random import generator_state, set_generator_state
 from tt_foundation.tensor import (
     Axis,
@@ -55,30 +55,55 @@ from tt_foundation.tensor import (
     where,
 )
 
-__all__ = ["Leaf", "Node", "backward", "checkpoint", "enable_grad", "grad", "no_grad", "register_hook"]
+__all__ = ["Leaf", "Node", "Plan", "backward", "checkpoint", "enable_grad", "grad", "no_grad", "register_hook"]
 
 Gradient: TypeAlias = "Array | Tensor"
 Hook: TypeAlias = Callable[[Tensor], "Tensor | None"]
 
 
+class Plan:
+    """What the tape keeps of a primitive's calls when a given set of its arguments is tracked, made once."""
+
+    __slots__ = ("arrays", "names", "positions", "shapes", "steps")
+
+    def __init__(self, op: Primitive, tracked: int) -> None:
+        count = tracked.bit_length()
+        self.positions = [i for i in range(count) if tracked >> i & 1]
+        arguments = op.arguments * count if op.is_variadic else op.arguments
+        rules = [op.rules.get(arguments[i]) for i in self.positions] if op.body is None else []
+        named = dict.fromkeys(name for rule in rules if rule is not None for name in rule.needs if name != "i")
+        shapes = [name for name in named if name.endswith("_shape") and name not in op.arguments]
+        arrays = [name for name in named if name not in shapes]
+        self.arrays = [-1 if name == "out" else op.arguments.index(name) for name in arrays]
+        self.shapes = [op.arguments.index(name.removesuffix("_shape")) for name in shapes]
+        self.names = arrays + shapes
+        self.steps = [
+            None if rule is None else (rule.function, [self._place(name) for name in rule.needs], rule.statics)
+            for rule in rules
+        ]
+
+    def _place(self, name: str) -> int:
+        """Where a rule finds a value among the kept ones; -1 for which of ``*arrays`` it is for."""
+        return -1 if name == "i" else self.names.index(name)
+
+
 class Node:
-    """One operation on the tape: what ran, what its rules need, and the nodes its inputs came from."""
+    """One operation on the tape: what ran, what its rules need, and the nodes its tracked inputs came from."""
 
     __slots__ = (
-        "dtype", "hooks", "inputs", "kept", "kernel", "op", "origin", "params", "parents", "seq", "shape",
+        "dtype", "hooks", "inputs", "kept", "kernel", "op", "origin", "params", "parents", "plan", "seq", "shape",
     )  # fmt: skip
 
-    op: Primitive
-    kernel: Kernel
-    kept: dict[str, Any] | None
-    inputs: Sequence[Any]
-    parents: list[Node | Leaf | None]
-    params: dict[str, Any]
-
-    def __init__(self, op: Primitive, kernel: Kernel, params: dict[str, Any], out: Array) -> None:
+    def __init__(
+        self, op: Primitive, kernel: Kernel, plan: Plan, parents: list[Node | Leaf], params: dict[str, Any], out: Array
+    ) -> None:
         self.op = op
         self.kernel = kernel
+        self.plan = plan
+        self.parents = parents
         self.params = params
+        self.kept: list[Any] | None = None
+        self.inputs: Sequence[Any] = ()
         self.shape = out.shape
         self.dtype = out.dtype
         self.hooks: list[Hook] | None = None
@@ -116,46 +141,26 @@ def record(
     params: dict[str, Any],
     out: Array,
     saved: Any,
+    tracked: int,
 ) -> Node:
     """Put an operation on the tape, with exactly what the rules of its tracked arguments name."""
-    node = Node(op, kernel, params, out)
-    parents: list[Node | Leaf | None] = []
-    for a in args:
-        if isinstance(a, Tensor) and a.requires_grad:
-            parents.append(a.node or _node_of(a))
-        else:
-            parents.append(None)
-    node.parents = parents
-    node.kept = kept = {}
+    plan = op.plans.get(tracked)
+    if plan is None:
+        plan = op.plans[tracked] = Plan(op, tracked)
+    parents = [args[i].node or _node_of(args[i]) for i in plan.positions]
+    node = Node(op, kernel, plan, parents, params, out)
     if op.body is not None:
         node.inputs = arrays
-        for name in kernel.needs:
-            kept[name] = saved if name == "saved" else out
+        node.kept = [saved if name == "saved" else out for name in kernel.needs if name != "needs"]
+    elif op.is_variadic:
+        node.kept = [out if i < 0 else tuple(arrays) for i in plan.arrays]
+        node.kept += [tuple(np.shape(a) for a in arrays) for _ in plan.shapes]
     else:
-        node.inputs = ()
-        names = op.arguments
-        rules = op.rules
-        if op.is_variadic:
-            names = names * len(args)
-            arrays = [tuple(arrays)]
-        for i, parent in enumerate(parents):
-            if parent is not None and (rule := rules.get(names[i])) is not None:
-                for name in rule.needs:
-                    if name not in kept:
-                        kept[name] = _named(name, op.arguments, arrays, out)
+        arrays.append(out)
+        node.kept = [arrays[i] for i in plan.arrays]
+        if plan.shapes:
+            node.kept += [np.shape(arrays[i]) for i in plan.shapes]
     return node
-
-
-def _named(name: str, arguments: tuple[str, ...], arrays: list[Any], out: Array) -> Any:
-    """What a rule means by ``name``: an argument, the output, or the shape of either."""
-    if name in arguments:
-        return arrays[arguments.index(name)]
-    if name == "out":
-        return out
-    if name == "i":
-        return None
-    value = arrays[arguments.index(name.removesuffix("_shape"))]
-    return tuple(np.shape(v) for v in value) if isinstance(value, tuple) else np.shape(value)
 
 
 class _GradMode(ContextDecorator):
@@ -281,37 +286,40 @@ def _walk(
     """Walk the tape from ``roots``, last operation first; the leaves reached, their gradients, whether unshared."""
     heap: list[tuple[int, Node]] = []
     gradients: dict[Node | Leaf, Any] = {}
-    ours: set[Node | Leaf] = set()
+    ours: set[Leaf] = set()
     leaves: list[Leaf] = []
+    push, pop = heapq.heappush, heapq.heappop
 
-    def send(to: Node | Leaf, part: Any, is_ours: bool, source: Primitive | None) -> None:
-        """Add a part to the gradient of a node, in the node's shape and type."""
+    def send(to: Any, part: Any, node: Node | None, g: Any) -> None:
+        """Add a part to the gradient of ``to``, in its shape and type."""
         if part.shape != to.shape:
-            part = _unbroadcast(part, to.shape, source)
+            part = _unbroadcast(part, to.shape, node)
         if part.dtype != to.dtype:
             part = astype(part, dtype=to.dtype)
         before = gradients.get(to)
         if before is not None:
             gradients[to] = before + part
-            ours.add(to)
+            if to.op is None:
+                ours.add(to)
             return
         gradients[to] = part
-        if is_ours:
-            ours.add(to)
-        if isinstance(to, Leaf):
-            leaves.append(to)
+        if to.op is not None:
+            push(heap, (-to.seq, to))
         else:
-            heapq.heappush(heap, (-to.seq, to))
+            leaves.append(to)
+            if node is not None and part is not g and type(part) is np.ndarray and part.base is None:
+                if not any(part is value for value in _flat(node.kept)):
+                    ours.add(to)
 
     was_enabled, watching = STATE.grad_enabled, STATE.observers
     STATE.grad_enabled, STATE.observers = create_graph, ()
     try:
         for root, seed in zip(roots, seeds, strict=True):
-            send(_root(root), _seed(root, seed, create_graph), False, None)
+            seed = _seed(root, seed, create_graph)
+            send(_node_of(root), seed, None, None)
         while heap:
-            node = heapq.heappop(heap)[1]
+            node = pop(heap)[1]
             g = gradients.pop(node)
-            ours.discard(node)
             if node.hooks:
                 g = _run_hooks(node.hooks, g)
             if wanted is not None and found is not None and node in wanted:
@@ -321,13 +329,12 @@ def _walk(
             _check_unwritten(node)
             for observer in watching:
                 observer(node.op, "backward", (node, g), node.params, None)
-            if node.kernel.rule is None and node.op.body is not None or create_graph and node.op.body is not None:
-                parts: Sequence[Any] = ()
-                _splice(node, g, retain, send)
-            elif node.kernel.rule is not None:
-                parts = _pair_parts(node, g, send)
+            if node.op.body is None:
+                parts = _formulas(node, g, _as_tensors(node) if create_graph else node.kept, send)
+            elif node.kernel.rule is not None and not create_graph:
+                parts = _pair(node, g, send)
             else:
-                parts = _rule_parts(node, g, create_graph, send)
+                parts = _splice(node, g, send)
             for observer in watching:
                 observer(node.op, "backward", (node, g), node.params, parts)
             if not retain:
@@ -343,17 +350,13 @@ def _walk(
         STATE.grad_enabled, STATE.observers = was_enabled, watching
 
 
-Send: TypeAlias = "Callable[[Node | Leaf, Any, bool, Primitive | None], None]"
-
-
-def _root(root: Tensor) -> Node | Leaf:
-    if not root.requires_grad:
-        raise RuntimeError("backward needs a tensor that requires grad: nothing it was made from does")
-    return _node_of(root)
+Send: TypeAlias = "Callable[[Node | Leaf, Any, Node | None, Any], None]"
 
 
 def _seed(root: Tensor, seed: Tensor | Array | None, create_graph: bool) -> Gradient:
     """The gradient that a walk starts with."""
+    if not root.requires_grad:
+        raise RuntimeError("backward needs a tensor that requires grad: nothing it was made from does")
     if seed is None:
         if root.size != 1:
             raise ValueError(f"backward needs a gradient for an output of shape {root.shape}; or sum it first")
@@ -367,8 +370,7 @@ def _seed(root: Tensor, seed: Tensor | Array | None, create_graph: bool) -> Grad
 
 def _run_hooks(hooks: list[Hook], g: Gradient) -> Gradient:
     for hook in list(hooks):
-        seen = g if isinstance(g, Tensor) else Tensor(g.copy())
-        result = hook(seen)
+        result = hook(g if isinstance(g, Tensor) else Tensor(g.copy()))
         if result is not None:
             if result.shape != g.shape:
                 raise ValueError(f"a hook must return a gradient of shape {g.shape}, got {result.shape}")
@@ -376,56 +378,66 @@ def _run_hooks(hooks: list[Hook], g: Gradient) -> Gradient:
     return g
 
 
+def _flat(kept: list[Any] | None) -> list[Any]:
+    """The kept values, with what is in tuples beside the rest."""
+    values: list[Any] = []
+    for value in kept or ():
+        if type(value) is tuple:
+            values.extend(value)
+        else:
+            values.append(value)
+    return values
+
+
 def _check_unwritten(node: Node) -> None:
     """Raise if an array that the node kept was written in place after the node ran."""
-    for value in (*(node.kept or {}).values(), *node.inputs):
-        for array in value if type(value) is tuple else (value,):
-            if type(array) is np.ndarray and last_write(array) > node.seq:
-                raise RuntimeError(
-                    f"an array of shape {array.shape} that {node.op.name} kept for its gradient was written in place "
-                    "after it ran: compute a new one instead, or write under the last backward"
-                )
+    array = written_since(node.kept or (), node.seq)
+    if array is None and (node.op.body is not None or node.op.is_variadic):
+        array = written_since([*_flat(node.kept), *node.inputs], node.seq)
+    if array is not None:
+        raise RuntimeError(
+            f"an array of shape {array.shape} that {node.op.name} kept for its gradient was written in place after "
+            "it ran: make a new array instead, or write after backward"
+        )
 
 
-def _rule_parts(node: Node, g: Any, create_graph: bool, send: Send) -> Sequence[Any]:
-    """Gradients by the formulas of a plain primitive, sent on; on tensors where a graph is wanted."""
-    op, kept, parts = node.op, node.kept or {}, []
-    if create_graph:
-        kept = _as_tensors(node)
-    for i, parent in enumerate(node.parents):
-        if parent is None:
-            continue
-        rule = op.rules.get(op.arguments[0 if op.is_variadic else i])
-        if rule is None:
-            raise RuntimeError(f"{op.name} has no gradient with respect to {op.arguments[i]!r}")
-        values = [i if name == "i" else kept[name] for name in rule.needs]
-        if rule.statics:
-            part = rule.function(g, *values, **{k: node.params[k] for k in rule.statics if k in node.params})
+def _formulas(node: Node, g: Any, kept: Any, send: Send) -> Sequence[Any]:
+    """Send on the gradients by the formulas of a plain primitive."""
+    parts = []
+    params = node.params
+    for i, (parent, step) in enumerate(zip(node.parents, node.plan.steps, strict=True)):
+        if step is None:
+            argument = node.op.arguments[0 if node.op.is_variadic else node.plan.positions[i]]
+            raise RuntimeError(f"{node.op.name} has no gradient with respect to {argument!r}")
+        function, places, statics = step
+        if statics or -1 in places:
+            values = [node.plan.positions[i] if place < 0 else kept[place] for place in places]
+            part = function(g, *values, **{k: params[k] for k in statics if k in params})
+        elif len(places) == 1:
+            part = function(g, kept[places[0]])
+        elif places:
+            part = function(g, *[kept[place] for place in places])
         else:
-            part = rule.function(g, *values)
-        is_shared = part is g or part.base is not None if type(part) is np.ndarray else True
-        for value in values:
-            if part is value:
-                is_shared = True
-        if type(part) is not np.ndarray and not isinstance(part, Tensor):
-            part = np.asarray(part)
-        send(parent, part, not is_shared, op)
+            part = function(g)
+        send(parent, part, node, g)
         parts.append(part)
     return parts
 
 
-def _as_tensors(node: Node) -> dict[str, Any]:
-    """What the node kept, as tensors attached where they came from, so that the rules can be differentiated."""
-    op, tensors = node.op, {}
-    for name, value in (node.kept or {}).items():
+def _as_tensors(node: Node) -> list[Any]:
+    """What a plain primitive's node kept, as tensors attached where they came from, so that rules are recorded."""
+    op, plan = node.op, node.plan
+    parents = dict(zip(plan.positions, node.parents, strict=True))
+    tensors: list[Any] = []
+    for name, value in zip(plan.names, node.kept or (), strict=True):
         if name == "out":
-            tensors[name] = _attached(value, node)
-        elif op.is_variadic and isinstance(value, tuple) and name in op.arguments:
-            tensors[name] = tuple(map(_attached, value, node.parents))
-        elif name in op.arguments:
-            tensors[name] = _attached(value, node.parents[op.arguments.index(name)])
+            tensors.append(_attached(value, node))
+        elif name not in op.arguments:
+            tensors.append(value)
+        elif op.is_variadic:
+            tensors.append(tuple(_attached(v, parents.get(i)) for i, v in enumerate(value)))
         else:
-            tensors[name] = value
+            tensors.append(_attached(value, parents.get(op.arguments.index(name))))
     return tensors
 
 
@@ -438,28 +450,26 @@ def _attached(value: Any, parent: Node | Leaf | None) -> Any:
     return tensor
 
 
-def _pair_parts(node: Node, g: Array, send: Send) -> Sequence[Any]:
-    """Gradients by the rule of the kernel that ran, sent on."""
-    kernel, kept = node.kernel, node.kept or {}
-    values = [tuple(p is not None for p in node.parents) if n == "needs" else kept[n] for n in kernel.needs]
+def _pair(node: Node, g: Array, send: Send) -> Sequence[Any]:
+    """Send on the gradients by the rule of the kernel that ran."""
+    kernel, kept = node.kernel, iter(node.kept or ())
+    positions = node.plan.positions
+    needs = tuple(i in positions for i in range(len(node.inputs)))
+    values = [needs if name == "needs" else next(kept) for name in kernel.needs]
     assert kernel.rule is not None
-    parts = kernel.rule(g, *values, **{k: node.params[k] for k in kernel.statics if k in node.params})
-    saved = kept.get("saved")
-    others = [g, *(saved if isinstance(saved, tuple) else (saved,))]
-    for parent, part in zip(node.parents, parts, strict=True):
-        if parent is not None and part is not None:
-            is_shared = part.base is not None
-            for other in others:
-                if part is other:
-                    is_shared = True
-            others.append(part)
-            send(parent, part, not is_shared, node.op)
-    return parts  # type: ignore[no-any-return]
+    params = {k: node.params[k] for k in kernel.statics if k in node.params}
+    parts: Sequence[Any] = kernel.rule(g, *values, **params)
+    for parent, i in zip(node.parents, positions, strict=True):
+        part = parts[i]
+        if part is not None:
+            send(parent, part.copy() if any(part is other for other in parts[:i]) else part, node, g)
+    return parts
 
 
-def _splice(node: Node, g: Gradient, retain: bool, send: Send) -> None:
-    """Run the body of a fused primitive on the node's inputs, and walk on through what that recorded."""
-    args = [_attached(a, parent) for a, parent in zip(node.inputs, node.parents, strict=True)]
+def _splice(node: Node, g: Gradient, send: Send) -> Sequence[Any]:
+    """Run the body of a fused primitive on the node's inputs, and walk on through what that records."""
+    parents = dict(zip(node.plan.positions, node.parents, strict=True))
+    args = [_attached(a, parents.get(i)) for i, a in enumerate(node.inputs)]
     create_graph, STATE.grad_enabled = STATE.grad_enabled, True
     try:
         assert node.op.body is not None
@@ -467,10 +477,11 @@ def _splice(node: Node, g: Gradient, retain: bool, send: Send) -> None:
     finally:
         STATE.grad_enabled = create_graph
     if isinstance(out, Tensor) and out.requires_grad:
-        send(_node_of(out), g, False, node.op)
+        send(_node_of(out), g, None, g)
+    return ()
 
 
-def _unbroadcast(part: Any, shape: tuple[int, ...], source: Primitive | None) -> Any:
+def _unbroadcast(part: Any, shape: tuple[int, ...], node: Node | None) -> Any:
     """Undo broadcasting: sum over the axes that were repeated."""
     extra = len(part.shape) - len(shape)
     axes = tuple(range(extra)) + tuple(
@@ -478,7 +489,7 @@ def _unbroadcast(part: Any, shape: tuple[int, ...], source: Primitive | None) ->
     )
     total = sum(part, axis=axes, keepdims=True) if axes else part
     if extra < 0 or total.shape[extra:] != shape:
-        name = "a rule" if source is None else f"a rule of {source.name}"
+        name = "the body of a fused primitive" if node is None else f"a rule of {node.op.name}"
         raise ValueError(f"{name} gave a gradient of shape {part.shape} for an argument of shape {shape}")
     return reshape(total, shape=shape)
 
@@ -508,7 +519,7 @@ def checkpoint(function: Callable[..., Tensor], *args: Tensor) -> Tensor:
     op.name = f"checkpoint({getattr(function, '__name__', type(function).__name__)})"
     out: Tensor = op(*args)
     if STATE.grad_enabled and not out.requires_grad:  # what the function closes over may still want a gradient
-        out.node = record(op, op.reference, args, [a.data for a in args], {}, out.data, None)
+        out.node = record(op, op.reference, args, [a.data for a in args], {}, out.data, None, 0)
         out.requires_grad = True
     return out
 

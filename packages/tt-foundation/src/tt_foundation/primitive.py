@@ -37,6 +37,7 @@ __all__ = [
     "Phase",
     "Primitive",
     "Procedure",
+    "Rule",
     "Scalar",
     "Tape",
     "Ternary",
@@ -47,7 +48,6 @@ __all__ = [
     "fused",
     "gradient",
     "kernel",
-    "last_write",
     "observe",
     "observers",
     "primitive",
@@ -60,6 +60,7 @@ __all__ = [
     "tensor_class",
     "tick",
     "use_backend",
+    "written_since",
     "wrote",
 ]
 
@@ -90,7 +91,10 @@ class Tape(Protocol):
         params: dict[str, Any],
         out: Array,
         saved: Any,
-    ) -> Any: ...
+        tracked: int,
+    ) -> Any:
+        """Remember an operation; bit ``i`` of ``tracked`` says whether argument ``i`` wants a gradient."""
+        ...
 
     def backward(
         self, root: Any, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False
@@ -158,12 +162,15 @@ def wrote(array: Array) -> None:
     _writes[key] = (weakref.ref(owner, lambda _: _writes.pop(key, None)), tick())
 
 
-def last_write(array: Array) -> int:
-    """When the memory behind ``array`` was last written in place, on the clock of :func:`tick`; 0 for never."""
-    if not _writes:
-        return 0
-    entry = _writes.get(id(array if array.base is None else _owner(array)))
-    return 0 if entry is None else entry[1]
+def written_since(values: Sequence[Any], moment: int) -> Array | None:
+    """The first array among ``values`` whose memory was written in place after ``moment`` of :func:`tick`."""
+    if _writes:
+        for value in values:
+            if type(value) is np.ndarray:
+                entry = _writes.get(id(value if value.base is None else _owner(value)))
+                if entry is not None and entry[1] > moment:
+                    return value
+    return None
 
 
 class Kernel:
@@ -196,7 +203,7 @@ class Kernel:
         return rule
 
 
-class _Rule:
+class Rule:
     """A gradient formula for one argument: what it names of the call, in order."""
 
     __slots__ = ("function", "needs", "statics")
@@ -225,10 +232,11 @@ class Primitive:
         self.body = body
         self.reference = Kernel(self, function)
         self.kernels: dict[str, Kernel] = {}
-        self.rules: dict[str, _Rule] = {}
+        self.rules: dict[str, Rule] = {}
         parameters = inspect.signature(function).parameters.values()
         self.arguments = tuple(p.name for p in parameters if p.kind != p.KEYWORD_ONLY)
         self.is_variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
+        self.plans: dict[int, Any] = {}
         self._chains: dict[str, tuple[Kernel, ...]] = {}
         self.__name__ = self.__qualname__ = function.__name__
         self.__module__ = function.__module__
@@ -240,17 +248,18 @@ class Primitive:
         if state.observers:
             return self._observed(args, params)
         arrays: list[Any] = []
-        has_tensor = is_tracked = False
+        has_tensor = False
+        tracked, bit = 0, 1
         for a in args:
             if isinstance(a, _Tensor):
                 has_tensor = True
                 if a.requires_grad:
-                    is_tracked = True
-                arrays.append(a.data)
+                    tracked += bit
+                a = a.data
             elif type(a) is np.float64:  # np.sqrt(2) is as weak as 2.0 is: it must not turn float32 into float64
-                arrays.append(float(a))
-            else:
-                arrays.append(a)
+                a = float(a)
+            arrays.append(a)
+            bit += bit
         saved = None
         for implementation in self._chains.get(state.backend) or self._chain(state.backend):
             out = implementation.function(*arrays, **params)
@@ -262,10 +271,14 @@ class Primitive:
             out = np.asarray(out)
         if not has_tensor:
             return out
-        result = _Tensor(out)
-        if is_tracked and state.grad_enabled and _tape is not None and out.dtype.kind == "f":
-            result.node = _tape.record(self, implementation, args, arrays, params, out, saved)
+        result: Any = object.__new__(_Tensor)
+        result.data = out
+        result.grad = result.node = None
+        if tracked and state.grad_enabled and _tape is not None and out.dtype.kind == "f":
+            result.node = _tape.record(self, implementation, args, arrays, params, out, saved, tracked)
             result.requires_grad = True
+        else:
+            result.requires_grad = False
         return result
 
     def _observed(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
@@ -373,18 +386,20 @@ class BinaryOptional(_Named, Protocol[P]):
         self, x: Tensor, y: Tensor | Array | Scalar | None = None, /, *args: P.args, **params: P.kwargs
     ) -> Tensor: ...
     @overload
+    def __call__(self, x: Array | Scalar, y: Tensor, /, *args: P.args, **params: P.kwargs) -> Tensor: ...
+    @overload
     def __call__(
         self, x: Array | Scalar, y: Array | Scalar | None = None, /, *args: P.args, **params: P.kwargs
     ) -> Array: ...
 
 
 class Ternary(_Named, Protocol[P]):
-    """A primitive of three arrays."""
+    """A primitive of three arrays, any of which may be a Python number."""
 
     @overload
     def __call__(
         self,
-        x: Tensor | Array,
+        x: Tensor,
         y: Tensor | Array | Scalar,
         z: Tensor | Array | Scalar,
         /,
@@ -393,7 +408,15 @@ class Ternary(_Named, Protocol[P]):
     ) -> Tensor: ...
     @overload
     def __call__(
-        self, x: Array, y: Array | Scalar, z: Array | Scalar, /, *args: P.args, **params: P.kwargs
+        self, x: Array | Scalar, y: Tensor, z: Tensor | Array | Scalar, /, *args: P.args, **params: P.kwargs
+    ) -> Tensor: ...
+    @overload
+    def __call__(
+        self, x: Array | Scalar, y: Array | Scalar, z: Tensor, /, *args: P.args, **params: P.kwargs
+    ) -> Tensor: ...
+    @overload
+    def __call__(
+        self, x: Array | Scalar, y: Array | Scalar, z: Array | Scalar, /, *args: P.args, **params: P.kwargs
     ) -> Array: ...
 
 
@@ -402,11 +425,37 @@ class TernaryOptional(_Named, Protocol[P]):
 
     @overload
     def __call__(
-        self, x: Tensor, y: Tensor | Array, z: Tensor | Array | None = None, /, *args: P.args, **params: P.kwargs
+        self,
+        x: Tensor,
+        y: Tensor | Array | Scalar,
+        z: Tensor | Array | Scalar | None = None,
+        /,
+        *args: P.args,
+        **params: P.kwargs,
     ) -> Tensor: ...
     @overload
     def __call__(
-        self, x: Array, y: Array, z: Array | None = None, /, *args: P.args, **params: P.kwargs
+        self,
+        x: Array | Scalar,
+        y: Tensor,
+        z: Tensor | Array | Scalar | None = None,
+        /,
+        *args: P.args,
+        **params: P.kwargs,
+    ) -> Tensor: ...
+    @overload
+    def __call__(
+        self, x: Array | Scalar, y: Array | Scalar, z: Tensor, /, *args: P.args, **params: P.kwargs
+    ) -> Tensor: ...
+    @overload
+    def __call__(
+        self,
+        x: Array | Scalar,
+        y: Array | Scalar,
+        z: Array | Scalar | None = None,
+        /,
+        *args: P.args,
+        **params: P.kwargs,
     ) -> Array: ...
 
 
@@ -471,19 +520,20 @@ def gradient(op: Any, argument: str) -> Callable[[F], F]:
         raise TypeError(f"{op.name} has no array argument {argument!r}; it has {', '.join(op.arguments)}")
 
     def register(rule: F) -> F:
-        entry = _Rule(rule)
+        entry = Rule(rule)
         known = {"out", "i", *op.arguments, *(f"{name}_shape" for name in op.arguments)}
         unknown = set(entry.needs) - known
         if unknown:
             raise TypeError(f"{rule.__name__} names {sorted(unknown)}; {op.name} offers {', '.join(sorted(known))}")
         op.rules[argument] = entry
+        op.plans.clear()
         return rule
 
     return register
 
 
 @overload
-def kernel(
+def kernel(  # type: ignore[overload-overlap]  # a kernel takes None where its primitive does: the narrower wins
     op: TernaryOptional[P], backend: str, *, tolerance: float = ...
 ) -> Callable[[Callable[Concatenate[Array, Array, Array | None, P], Any]], Kernel]: ...
 @overload
@@ -491,7 +541,7 @@ def kernel(
     op: Ternary[P], backend: str, *, tolerance: float = ...
 ) -> Callable[[Callable[Concatenate[Array, Array, Array, P], Any]], Kernel]: ...
 @overload
-def kernel(
+def kernel(  # type: ignore[overload-overlap]
     op: BinaryOptional[P], backend: str, *, tolerance: float = ...
 ) -> Callable[[Callable[Concatenate[Array, Array | None, P], Any]], Kernel]: ...
 @overload

@@ -210,27 +210,27 @@ def matmul(x: Array, y: Array) -> Array:
 @primitive
 def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Sum over ``axis``, all of them by default: ``(..., n, ...) -> (..., ...)``."""
-    return np.add.reduce(x, axis=axis, keepdims=keepdims)
+    return x.sum(axis=axis, keepdims=keepdims)
 
 
 @primitive
 def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Mean over ``axis``, all of them by default: ``(..., n, ...) -> (..., ...)``; NaN over no elements."""
     with np.errstate(invalid="ignore"):
-        total = np.add.reduce(x, axis=axis, keepdims=keepdims)
+        total = np.asarray(x.sum(axis=axis, keepdims=keepdims))
         return np.divide(total, x.size // total.size if total.size else 1)
 
 
 @primitive
 def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Largest element over ``axis``, all of them by default: ``(..., n, ...) -> (..., ...)``."""
-    return np.maximum.reduce(x, axis=axis, keepdims=keepdims)
+    return x.max(axis=axis, keepdims=keepdims)
 
 
 @primitive
 def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Smallest element over ``axis``, all of them by default: ``(..., n, ...) -> (..., ...)``."""
-    return np.minimum.reduce(x, axis=axis, keepdims=keepdims)
+    return x.min(axis=axis, keepdims=keepdims)
 
 
 @primitive
@@ -449,16 +449,16 @@ class Tensor:
 
     __hash__ = object.__hash__
 
-    def __lt__(self, other: Operand) -> Tensor:
+    def __lt__(self, other: Operand) -> Tensor:  # type: ignore[misc]  # a number's own comparison never sees a tensor
         return less(self, other)
 
-    def __le__(self, other: Operand) -> Tensor:
+    def __le__(self, other: Operand) -> Tensor:  # type: ignore[misc]
         return less_equal(self, other)
 
-    def __gt__(self, other: Operand) -> Tensor:
+    def __gt__(self, other: Operand) -> Tensor:  # type: ignore[misc]
         return greater(self, other)
 
-    def __ge__(self, other: Operand) -> Tensor:
+    def __ge__(self, other: Operand) -> Tensor:  # type: ignore[misc]
         return greater_equal(self, other)
 
     def __iadd__(self, other: Operand) -> Tensor:
@@ -500,7 +500,7 @@ class Tensor:
         if isinstance(value, list | tuple):
             value = Tensor(value)
         if self._is_written_differentiably(value):  # type: ignore[arg-type]  # a sequence has become a tensor
-            self._become(setitem(self, value, index=index))  # type: ignore[arg-type]
+            self._become(setitem(self, value, index=index))
         else:
             self.data[index] = value.data if isinstance(value, Tensor) else value
             wrote(self.data)
