@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias, overload
 import numpy as np
 
 from tt_foundation import activations
-from tt_foundation.primitive import STATE, Array, Kernel, Primitive, gradient, register_tape, tick, written_since
+from tt_foundation.primitive import Array, Kernel, Primitive, gradient, mode, register_tape, tick, writes, written_since
 from tt_foundation.random import generator_state, set_generator_state
 from tt_foundation.tensor import (
     Axis,
@@ -64,7 +64,7 @@ Hook: TypeAlias = Callable[[Tensor], "Tensor | None"]
 class Plan:
     """What the tape keeps of a primitive's calls when a given set of its arguments is tracked, made once."""
 
-    __slots__ = ("arrays", "names", "positions", "shapes", "steps")
+    __slots__ = ("arrays", "is_simple", "names", "positions", "shapes", "steps")
 
     def __init__(self, op: Primitive, tracked: int) -> None:
         count = tracked.bit_length()
@@ -81,6 +81,7 @@ class Plan:
             None if rule is None else (rule.function, [self._place(name) for name in rule.needs], rule.statics)
             for rule in rules
         ]
+        self.is_simple = all(step is not None and not step[2] and -1 not in step[1] for step in self.steps)
 
     def _place(self, name: str) -> int:
         """Where a rule finds a value among the kept ones; -1 for which of ``*arrays`` it is for."""
@@ -91,7 +92,7 @@ class Node:
     """One operation on the tape: what ran, what its rules need, and the nodes its tracked inputs came from."""
 
     __slots__ = (
-        "dtype", "hooks", "inputs", "kept", "kernel", "op", "origin", "params", "parents", "plan", "seq", "shape",
+        "__weakref__", "dtype", "hooks", "inputs", "kept", "kernel", "op", "params", "parents", "plan", "seq", "shape",
     )  # fmt: skip
 
     def __init__(
@@ -107,7 +108,6 @@ class Node:
         self.shape = out.shape
         self.dtype = out.dtype
         self.hooks: list[Hook] | None = None
-        self.origin: str | None = None
         self.seq = tick()
 
 
@@ -172,11 +172,11 @@ class _GradMode(ContextDecorator):
         self._before: list[bool] = []
 
     def __enter__(self) -> None:
-        self._before.append(STATE.grad_enabled)
-        STATE.grad_enabled = self.enabled
+        self._before.append(mode().grad_enabled)
+        mode().grad_enabled = self.enabled
 
     def __exit__(self, *error: object) -> None:
-        STATE.grad_enabled = self._before.pop()
+        mode().grad_enabled = self._before.pop()
 
 
 class no_grad(_GradMode):  # noqa: N801 - PyTorch's name
@@ -289,6 +289,7 @@ def _walk(
     ours: set[Leaf] = set()
     leaves: list[Leaf] = []
     push, pop = heapq.heappush, heapq.heappop
+    is_written = writes()
 
     def send(to: Any, part: Any, node: Node | None, g: Any) -> None:
         """Add a part to the gradient of ``to``, in its shape and type."""
@@ -296,9 +297,8 @@ def _walk(
             part = _unbroadcast(part, to.shape, node)
         if part.dtype != to.dtype:
             part = astype(part, dtype=to.dtype)
-        before = gradients.get(to)
-        if before is not None:
-            gradients[to] = before + part
+        if to in gradients:
+            gradients[to] = gradients[to] + part
             if to.op is None:
                 ours.add(to)
             return
@@ -311,8 +311,9 @@ def _walk(
                 if not any(part is value for value in _flat(node.kept)):
                     ours.add(to)
 
-    was_enabled, watching = STATE.grad_enabled, STATE.observers
-    STATE.grad_enabled, STATE.observers = create_graph, ()
+    now = mode()
+    was_enabled, watching = now.grad_enabled, now.observers
+    now.grad_enabled, now.observers = create_graph, ()
     try:
         for root, seed in zip(roots, seeds, strict=True):
             seed = _seed(root, seed, create_graph)
@@ -326,7 +327,8 @@ def _walk(
                 found[node] = g
             if node.kept is None:
                 raise RuntimeError(f"the tape of {node.op.name} was freed: use retain_graph=True to walk it twice")
-            _check_unwritten(node)
+            if is_written:
+                _check_unwritten(node)
             for observer in watching:
                 observer(node.op, "backward", (node, g), node.params, None)
             if node.op.body is None:
@@ -347,7 +349,7 @@ def _walk(
             results.append((leaf, part, is_ours))
         return results
     finally:
-        STATE.grad_enabled, STATE.observers = was_enabled, watching
+        now.grad_enabled, now.observers = was_enabled, watching
 
 
 Send: TypeAlias = "Callable[[Node | Leaf, Any, Node | None, Any], None]"
@@ -404,21 +406,17 @@ def _check_unwritten(node: Node) -> None:
 def _formulas(node: Node, g: Any, kept: Any, send: Send) -> Sequence[Any]:
     """Send on the gradients by the formulas of a plain primitive."""
     parts = []
-    params = node.params
-    for i, (parent, step) in enumerate(zip(node.parents, node.plan.steps, strict=True)):
+    plan, params = node.plan, node.params
+    for i, parent, step in zip(plan.positions, node.parents, plan.steps, strict=True):
         if step is None:
-            argument = node.op.arguments[0 if node.op.is_variadic else node.plan.positions[i]]
+            argument = node.op.arguments[0 if node.op.is_variadic else i]
             raise RuntimeError(f"{node.op.name} has no gradient with respect to {argument!r}")
         function, places, statics = step
-        if statics or -1 in places:
-            values = [node.plan.positions[i] if place < 0 else kept[place] for place in places]
-            part = function(g, *values, **{k: params[k] for k in statics if k in params})
-        elif len(places) == 1:
-            part = function(g, kept[places[0]])
-        elif places:
+        if plan.is_simple:
             part = function(g, *[kept[place] for place in places])
         else:
-            part = function(g)
+            values = [i if place < 0 else kept[place] for place in places]
+            part = function(g, *values, **{k: params[k] for k in statics if k in params})
         send(parent, part, node, g)
         parts.append(part)
     return parts
@@ -470,12 +468,13 @@ def _splice(node: Node, g: Gradient, send: Send) -> Sequence[Any]:
     """Run the body of a fused primitive on the node's inputs, and walk on through what that records."""
     parents = dict(zip(node.plan.positions, node.parents, strict=True))
     args = [_attached(a, parents.get(i)) for i, a in enumerate(node.inputs)]
-    create_graph, STATE.grad_enabled = STATE.grad_enabled, True
+    now = mode()
+    create_graph, now.grad_enabled = now.grad_enabled, True
     try:
         assert node.op.body is not None
         out = node.op.body(*args, **node.params)
     finally:
-        STATE.grad_enabled = create_graph
+        now.grad_enabled = create_graph
     if isinstance(out, Tensor) and out.requires_grad:
         send(_node_of(out), g, None, g)
     return ()
@@ -518,7 +517,7 @@ def checkpoint(function: Callable[..., Tensor], *args: Tensor) -> Tensor:
     op = Primitive(forward, body)
     op.name = f"checkpoint({getattr(function, '__name__', type(function).__name__)})"
     out: Tensor = op(*args)
-    if STATE.grad_enabled and not out.requires_grad:  # what the function closes over may still want a gradient
+    if mode().grad_enabled and not out.requires_grad:  # what the function closes over may still want a gradient
         out.node = record(op, op.reference, args, [a.data for a in args], {}, out.data, None, 0)
         out.requires_grad = True
     return out

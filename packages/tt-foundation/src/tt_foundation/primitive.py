@@ -32,6 +32,7 @@ __all__ = [
     "Binary",
     "BinaryOptional",
     "Kernel",
+    "Mode",
     "Nary",
     "Observer",
     "Phase",
@@ -48,6 +49,7 @@ __all__ = [
     "fused",
     "gradient",
     "kernel",
+    "mode",
     "observe",
     "observers",
     "primitive",
@@ -60,6 +62,7 @@ __all__ = [
     "tensor_class",
     "tick",
     "use_backend",
+    "writes",
     "written_since",
     "wrote",
 ]
@@ -101,18 +104,34 @@ class Tape(Protocol):
     ) -> None: ...
 
 
-class _State(threading.local):
+class Mode:
     """What is switched per thread: gradient recording, the backend, the observers."""
 
-    grad_enabled = True
-    backend = os.environ.get("TT_BACKEND", "numpy")
-    observers: tuple[Observer, ...] = ()
+    __slots__ = ("backend", "grad_enabled", "observers")
+
+    def __init__(self) -> None:
+        self.grad_enabled = True
+        self.backend = os.environ.get("TT_BACKEND", "numpy")
+        self.observers: tuple[Observer, ...] = ()
 
 
-STATE = _State()
+class _Thread(threading.local):
+    def __init__(self) -> None:
+        self.mode = Mode()
+
+
+_thread = _Thread()
+
+
+def mode() -> Mode:
+    """This thread's switches."""
+    return _thread.mode
+
+
 tick = itertools.count(1).__next__
 """The framework's clock: orders operations and writes."""
 
+_new = object.__new__
 _Tensor: type[Any] = type("NoTensorYet", (), {})
 _tape: Tape | None = None
 
@@ -162,14 +181,18 @@ def wrote(array: Array) -> None:
     _writes[key] = (weakref.ref(owner, lambda _: _writes.pop(key, None)), tick())
 
 
+def writes() -> bool:
+    """Whether the write log has any entry."""
+    return bool(_writes)
+
+
 def written_since(values: Sequence[Any], moment: int) -> Array | None:
     """The first array among ``values`` whose memory was written in place after ``moment`` of :func:`tick`."""
-    if _writes:
-        for value in values:
-            if type(value) is np.ndarray:
-                entry = _writes.get(id(value if value.base is None else _owner(value)))
-                if entry is not None and entry[1] > moment:
-                    return value
+    for value in values:
+        if type(value) is np.ndarray:
+            entry = _writes.get(id(value if value.base is None else _owner(value)))
+            if entry is not None and entry[1] > moment:
+                return value
     return None
 
 
@@ -244,8 +267,8 @@ class Primitive:
         self.__wrapped__ = function
 
     def __call__(self, *args: Any, **params: Any) -> Any:
-        state = STATE
-        if state.observers:
+        now = _thread.mode
+        if now.observers:
             return self._observed(args, params)
         arrays: list[Any] = []
         has_tensor = False
@@ -261,7 +284,7 @@ class Primitive:
             arrays.append(a)
             bit += bit
         saved = None
-        for implementation in self._chains.get(state.backend) or self._chain(state.backend):
+        for implementation in self._chains.get(now.backend) or self._chain(now.backend):
             out = implementation.function(*arrays, **params)
             if out is not NotImplemented:
                 break
@@ -271,10 +294,10 @@ class Primitive:
             out = np.asarray(out)
         if not has_tensor:
             return out
-        result: Any = object.__new__(_Tensor)
+        result: Any = _new(_Tensor)
         result.data = out
         result.grad = result.node = None
-        if tracked and state.grad_enabled and _tape is not None and out.dtype.kind == "f":
+        if tracked and now.grad_enabled and _tape is not None and out.dtype.kind == "f":
             result.node = _tape.record(self, implementation, args, arrays, params, out, saved, tracked)
             result.requires_grad = True
         else:
@@ -283,14 +306,14 @@ class Primitive:
 
     def _observed(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Tell the observers before and after; they see the operation that was called, not those its body calls."""
-        watching = STATE.observers
+        watching = _thread.mode.observers
         for observer in watching:
             observer(self, "forward", args, params, None)
-        STATE.observers = ()
+        _thread.mode.observers = ()
         try:
             out = self(*args, **params)
         finally:
-            STATE.observers = watching
+            _thread.mode.observers = watching
         for observer in watching:
             observer(self, "forward", args, params, out)
         return out
@@ -320,11 +343,11 @@ class Procedure:
 
     def __call__(self, *args: Any, **params: Any) -> None:
         arrays = [_unwrap(a) for a in args]
-        watching, STATE.observers = STATE.observers, ()
+        watching, _thread.mode.observers = _thread.mode.observers, ()
         for observer in watching:
             observer(self, "forward", args, params, None)
         try:
-            for name in _fallbacks(STATE.backend):
+            for name in _fallbacks(_thread.mode.backend):
                 if name in self.kernels and self.kernels[name](*arrays, **params) is not NotImplemented:
                     break
             else:
@@ -334,7 +357,7 @@ class Procedure:
                 for array in arrays[i] if isinstance(arrays[i], list) else [arrays[i]]:
                     if array is not None:
                         wrote(array)
-            STATE.observers = watching
+            _thread.mode.observers = watching
         for observer in watching:
             observer(self, "forward", args, params, args)
 
@@ -622,7 +645,7 @@ def register_backend(name: str, *, falls_back_to: str = "numpy") -> None:
 
 def current_backend() -> str:
     """The backend of this thread."""
-    return STATE.backend
+    return _thread.mode.backend
 
 
 class use_backend:  # noqa: N801 - reads as a verb: `with use_backend("numba"):`
@@ -636,37 +659,37 @@ class use_backend:  # noqa: N801 - reads as a verb: `with use_backend("numba"):`
 
     def __init__(self, name: str) -> None:
         list(_fallbacks(name))
-        self._before = STATE.backend
-        STATE.backend = name
+        self._before = _thread.mode.backend
+        _thread.mode.backend = name
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *error: object) -> None:
-        STATE.backend = self._before
+        _thread.mode.backend = self._before
 
 
 def observers() -> tuple[Observer, ...]:
     """The observers of this thread."""
-    return STATE.observers
+    return _thread.mode.observers
 
 
 @contextmanager
 def observe(observer: Observer) -> Iterator[None]:
     """Call ``observer(op, phase, inputs, params, output)`` around every operation of this thread in the block."""
-    before = STATE.observers
-    STATE.observers = (*before, observer)
+    before = _thread.mode.observers
+    _thread.mode.observers = (*before, observer)
     try:
         yield
     finally:
-        STATE.observers = before
+        _thread.mode.observers = before
 
 
 def scope(layer: Any, run: Callable[..., Any], *args: Any, **params: Any) -> Any:
     """Run ``run(*args, **params)`` as a layer's scope: the observers are told when it is entered and left."""
-    for observer in STATE.observers:
+    for observer in _thread.mode.observers:
         observer(layer, "scope", args, params, None)
     out = run(*args, **params)
-    for observer in STATE.observers:
+    for observer in _thread.mode.observers:
         observer(layer, "scope", args, params, out)
     return out

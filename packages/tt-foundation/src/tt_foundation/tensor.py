@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tt_foundation.primitive import STATE, Array, Primitive, Scalar, primitive, register_tensor, tape, wrote
+from tt_foundation.primitive import Array, Scalar, mode, primitive, register_tensor, tape, wrote
 
 __all__ = [
     "Axis",
@@ -482,7 +482,7 @@ class Tensor:
         return self
 
     def _is_written_differentiably(self, other: Operand) -> bool:
-        if not STATE.grad_enabled:
+        if not mode().grad_enabled:
             return False
         if self.requires_grad and self.is_leaf:
             raise RuntimeError("a leaf that requires grad cannot be written in place: use no_grad(), or a new tensor")
