@@ -14,7 +14,8 @@ import heapq
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
-from typing import Any, Literal, TypeAlias, overload
+from operator import itemgetter
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -64,7 +65,7 @@ Hook: TypeAlias = Callable[[Tensor], "Tensor | None"]
 class Plan:
     """What the tape keeps of a primitive's calls when a given set of its arguments is tracked, made once."""
 
-    __slots__ = ("arrays", "is_simple", "names", "positions", "shapes", "steps")
+    __slots__ = ("arrays", "names", "positions", "shapes", "steps", "take")
 
     def __init__(self, op: Primitive, tracked: int) -> None:
         count = tracked.bit_length()
@@ -78,14 +79,32 @@ class Plan:
         self.shapes = [op.arguments.index(name.removesuffix("_shape")) for name in shapes]
         self.names = arrays + shapes
         self.steps = [
-            None if rule is None else (rule.function, [self._place(name) for name in rule.needs], rule.statics)
-            for rule in rules
+            (_no_rule(op, arguments[i]), [], ())
+            if rule is None
+            else (rule.function, [self._place(name) for name in rule.needs], rule.statics)
+            for i, rule in zip(self.positions, rules, strict=False)
         ]
-        self.is_simple = all(step is not None and not step[2] and -1 not in step[1] for step in self.steps)
+        self.take = _taker(self.arrays)
 
     def _place(self, name: str) -> int:
         """Where a rule finds a value among the kept ones; -1 for which of ``*arrays`` it is for."""
         return -1 if name == "i" else self.names.index(name)
+
+
+def _no_rule(op: Primitive, argument: str) -> Callable[..., Any]:
+    """A rule that says there is none."""
+
+    def rule(g: Any) -> Any:
+        raise RuntimeError(f"{op.name} has no gradient with respect to {argument!r}")
+
+    return rule
+
+
+def _taker(indices: list[int]) -> Callable[[list[Any]], tuple[Any, ...]]:
+    """A function that takes the elements at ``indices`` out of a list, as fast as can be."""
+    if len(indices) > 1:
+        return itemgetter(*indices)
+    return (lambda values: (values[indices[0]],)) if indices else lambda values: ()
 
 
 class Node:
@@ -103,7 +122,7 @@ class Node:
         self.plan = plan
         self.parents = parents
         self.params = params
-        self.kept: list[Any] | None = None
+        self.kept: tuple[Any, ...] | None = None
         self.inputs: Sequence[Any] = ()
         self.shape = out.shape
         self.dtype = out.dtype
@@ -147,19 +166,21 @@ def record(
     plan = op.plans.get(tracked)
     if plan is None:
         plan = op.plans[tracked] = Plan(op, tracked)
-    parents = [args[i].node or _node_of(args[i]) for i in plan.positions]
+    parents = []
+    for i in plan.positions:
+        parents.append(args[i].node or _node_of(args[i]))
     node = Node(op, kernel, plan, parents, params, out)
     if op.body is not None:
         node.inputs = arrays
-        node.kept = [saved if name == "saved" else out for name in kernel.needs if name != "needs"]
+        node.kept = tuple([saved if name == "saved" else out for name in kernel.needs if name != "needs"])
     elif op.is_variadic:
-        node.kept = [out if i < 0 else tuple(arrays) for i in plan.arrays]
-        node.kept += [tuple(np.shape(a) for a in arrays) for _ in plan.shapes]
+        shapes = tuple([np.shape(a) for a in arrays])
+        node.kept = (*(out if i < 0 else tuple(arrays) for i in plan.arrays), *(shapes for _ in plan.shapes))
     else:
         arrays.append(out)
-        node.kept = [arrays[i] for i in plan.arrays]
+        node.kept = plan.take(arrays)
         if plan.shapes:
-            node.kept += [np.shape(arrays[i]) for i in plan.shapes]
+            node.kept += tuple([np.shape(arrays[i]) for i in plan.shapes])
     return node
 
 
@@ -295,10 +316,11 @@ def _walk(
         """Add a part to the gradient of ``to``, in its shape and type."""
         if part.shape != to.shape:
             part = _unbroadcast(part, to.shape, node)
-        if part.dtype != to.dtype:
+        if part.dtype is not to.dtype:
             part = astype(part, dtype=to.dtype)
-        if to in gradients:
-            gradients[to] = gradients[to] + part
+        before = gradients.get(to)
+        if before is not None:
+            gradients[to] = before + part
             if to.op is None:
                 ours.add(to)
             return
@@ -380,7 +402,7 @@ def _run_hooks(hooks: list[Hook], g: Gradient) -> Gradient:
     return g
 
 
-def _flat(kept: list[Any] | None) -> list[Any]:
+def _flat(kept: tuple[Any, ...] | None) -> list[Any]:
     """The kept values, with what is in tuples beside the rest."""
     values: list[Any] = []
     for value in kept or ():
@@ -406,19 +428,18 @@ def _check_unwritten(node: Node) -> None:
 def _formulas(node: Node, g: Any, kept: Any, send: Send) -> Sequence[Any]:
     """Send on the gradients by the formulas of a plain primitive."""
     parts = []
-    plan, params = node.plan, node.params
-    for i, parent, step in zip(plan.positions, node.parents, plan.steps, strict=True):
-        if step is None:
-            argument = node.op.arguments[0 if node.op.is_variadic else i]
-            raise RuntimeError(f"{node.op.name} has no gradient with respect to {argument!r}")
-        function, places, statics = step
-        if plan.is_simple:
-            part = function(g, *[kept[place] for place in places])
+    at = 0
+    for function, places, statics in node.plan.steps:
+        if not statics and len(places) == 1:
+            part = function(g, kept[places[0]])
+        elif not statics and not places:
+            part = function(g)
         else:
-            values = [i if place < 0 else kept[place] for place in places]
-            part = function(g, *values, **{k: params[k] for k in statics if k in params})
-        send(parent, part, node, g)
+            values = [node.plan.positions[at] if place < 0 else kept[place] for place in places]
+            part = function(g, *values, **{k: node.params[k] for k in statics if k in node.params})
+        send(node.parents[at], part, node, g)
         parts.append(part)
+        at += 1
     return parts
 
 
