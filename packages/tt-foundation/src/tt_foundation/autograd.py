@@ -336,6 +336,7 @@ def _walk(
     now = mode()
     was_enabled, watching = now.grad_enabled, now.observers
     now.grad_enabled, now.observers = create_graph, ()
+    floats = np.seterr(all="ignore")  # an infinite gradient is an answer, as it is in the forward pass
     try:
         for root, seed in zip(roots, seeds, strict=True):
             seed = _seed(root, seed, create_graph)
@@ -371,6 +372,7 @@ def _walk(
             results.append((leaf, part, is_ours))
         return results
     finally:
+        np.seterr(**floats)
         now.grad_enabled, now.observers = was_enabled, watching
 
 

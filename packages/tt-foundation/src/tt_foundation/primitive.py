@@ -585,9 +585,10 @@ def kernel(op: Any, backend: str, *, tolerance: float = 1e-5) -> Any:
     relative difference from the reference that it promises in float32.
     """
 
+    if backend not in _falls_back_to:
+        raise ValueError(_unknown(backend))
+
     def register(function: Any) -> Any:
-        if backend not in _falls_back_to:
-            raise ValueError(_unknown(backend))
         if isinstance(op, Procedure):
             op.kernels[backend] = function
             return function
