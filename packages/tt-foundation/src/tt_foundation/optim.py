@@ -86,19 +86,12 @@ class SGD(Optimizer):
         nesterov: bool = False,
     ) -> None:
         super().__init__(
-            params,
-            lr=lr,
-            momentum=momentum,
-            dampening=dampening,
-            weight_decay=weight_decay,
-            nesterov=nesterov,
+            params, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov
         )
 
     def _check(self, options: Mapping[str, Any]) -> None:
         super()._check(options)
-        if options["nesterov"] and (
-            options["momentum"] == 0 or options["dampening"] != 0
-        ):
+        if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
             raise ValueError("SGD needs momentum > 0 and dampening == 0 for nesterov")
 
 
@@ -179,9 +172,7 @@ def rmsprop_step(
 
     ``centered`` divides by the standard deviation of the gradient instead.
     """
-    for p, g, v, mean, buffer in zip(
-        params, grads, square_avgs, grad_avgs, momentum_buffers, strict=True
-    ):
+    for p, g, v, mean, buffer in zip(params, grads, square_avgs, grad_avgs, momentum_buffers, strict=True):
         g = g + weight_decay * p
         v[...] = alpha * v + (1 - alpha) * g * g
         variance = v
@@ -203,11 +194,7 @@ class RMSprop(Optimizer):
     """
 
     rule = rmsprop_step
-    keeps: ClassVar[Keeps] = {
-        "square_avg": None,
-        "grad_avg": "centered",
-        "momentum_buffer": "momentum",
-    }
+    keeps: ClassVar[Keeps] = {"square_avg": None, "grad_avg": "centered", "momentum_buffer": "momentum"}
 
     def __init__(
         self,
@@ -220,13 +207,7 @@ class RMSprop(Optimizer):
         centered: bool = False,
     ) -> None:
         super().__init__(
-            params,
-            lr=lr,
-            alpha=alpha,
-            eps=eps,
-            weight_decay=weight_decay,
-            momentum=momentum,
-            centered=centered,
+            params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered
         )
 
 
@@ -254,9 +235,7 @@ def adam_step(
     Decoupled weight decay shrinks the parameter itself instead of adding to its gradient.
     """
     beta1, beta2 = betas
-    for p, g, m, v, largest in zip(
-        params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, strict=True
-    ):
+    for p, g, m, v, largest in zip(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, strict=True):
         if decoupled_weight_decay:
             p *= 1 - lr * weight_decay
         else:
@@ -277,11 +256,7 @@ class Adam(Optimizer):
     """
 
     rule = adam_step
-    keeps: ClassVar[Keeps] = {
-        "exp_avg": None,
-        "exp_avg_sq": None,
-        "max_exp_avg_sq": "amsgrad",
-    }
+    keeps: ClassVar[Keeps] = {"exp_avg": None, "exp_avg_sq": None, "max_exp_avg_sq": "amsgrad"}
 
     def __init__(
         self,
@@ -320,9 +295,7 @@ class AdamW(Adam):
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
     ) -> None:
-        super().__init__(
-            params, lr, betas, eps, weight_decay, amsgrad, decoupled_weight_decay=True
-        )
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, decoupled_weight_decay=True)
 
 
 @procedure("params", "exp_avgs")
@@ -358,11 +331,7 @@ class Lion(Optimizer):
     keeps: ClassVar[Keeps] = {"exp_avg": None}
 
     def __init__(
-        self,
-        params: Params,
-        lr: float = 1e-4,
-        betas: tuple[float, float] = (0.9, 0.99),
-        weight_decay: float = 0.0,
+        self, params: Params, lr: float = 1e-4, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, weight_decay=weight_decay)
 
@@ -396,14 +365,10 @@ def muon_step(
         else:
             adjusted = lr * max(1, rows / columns) ** 0.5
         p *= 1 - lr * weight_decay
-        p -= adjusted * orthogonalized(
-            update, coefficients=ns_coefficients, eps=eps, steps=ns_steps
-        )
+        p -= adjusted * orthogonalized(update, coefficients=ns_coefficients, eps=eps, steps=ns_steps)
 
 
-def orthogonalized(
-    x: Array, *, coefficients: tuple[float, float, float], eps: float, steps: int
-) -> Array:
+def orthogonalized(x: Array, *, coefficients: tuple[float, float, float], eps: float, steps: int) -> Array:
     r"""A matrix with ``x``'s singular vectors and singular values of about 1: ``(n, m) -> (n, m)``.
 
     Newton-Schulz: every step is :math:`x \leftarrow a x + b (x x^\top) x + c (x x^\top)^2 x`, a polynomial of the
@@ -458,16 +423,10 @@ class Muon(Optimizer):
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Optimize more matrices; see :meth:`Optimizer.add_param_group`."""
-        params = (
-            [group["params"]]
-            if isinstance(group["params"], Tensor)
-            else list(group["params"])
-        )
+        params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
         for i, p in enumerate(params):
             if isinstance(p, Tensor) and p.ndim != 2:
-                raise ValueError(
-                    f"Muon optimizes matrices, got shape {p.shape} at place {i}: give it to AdamW"
-                )
+                raise ValueError(f"Muon optimizes matrices, got shape {p.shape} at place {i}: give it to AdamW")
         super().add_param_group({**group, "params": params})
 
     def _check(self, options: Mapping[str, Any]) -> None:

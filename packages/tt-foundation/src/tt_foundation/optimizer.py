@@ -54,9 +54,7 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         if isinstance(params, Tensor | Mapping):
-            raise TypeError(
-                f"an optimizer needs a list of tensors or of groups, got one {type(params).__name__}"
-            )
+            raise TypeError(f"an optimizer needs a list of tensors or of groups, got one {type(params).__name__}")
         given: list[Any] = list(params)
         if not given:
             raise ValueError("an optimizer needs parameters, got none")
@@ -66,31 +64,21 @@ class Optimizer:
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Optimize more parameters, with options of their own: ``{"params": [...], "lr": 0.1}``."""
         name = type(self).__name__
-        params = (
-            [group["params"]]
-            if isinstance(group["params"], Tensor)
-            else list(group["params"])
-        )
+        params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
         known = set(chain.from_iterable(g["params"] for g in self.param_groups))
         for i, p in enumerate(params):
             if not isinstance(p, Tensor):
-                raise TypeError(
-                    f"{name} optimizes tensors, got a {type(p).__name__} at place {i}"
-                )
+                raise TypeError(f"{name} optimizes tensors, got a {type(p).__name__} at place {i}")
             if not (p.requires_grad and p.is_leaf):
                 raise ValueError(
                     f"{name} optimizes leaves that require a gradient; place {i}, shape {p.shape}, is none"
                 )
             if p in known:
-                raise ValueError(
-                    f"{name} got the parameter at place {i}, shape {p.shape}, twice"
-                )
+                raise ValueError(f"{name} got the parameter at place {i}, shape {p.shape}, twice")
             known.add(p)
         options = {key: group[key] for key in group if key != "params"}
         if unknown := sorted(options.keys() - self.defaults.keys()):
-            raise TypeError(
-                f"{name} has no option {', '.join(unknown)}; it has {', '.join(self.defaults)}"
-            )
+            raise TypeError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(self.defaults)}")
         options = self.defaults | options
         self._check(options)
         self.param_groups.append({"params": params, **options})
@@ -101,9 +89,7 @@ class Optimizer:
             values = options.get(key, low)
             for value in values if isinstance(values, tuple | list) else (values,):
                 if not low <= value < high:
-                    raise ValueError(
-                        f"{type(self).__name__} needs {low} <= {key} < {high}, got {values}"
-                    )
+                    raise ValueError(f"{type(self).__name__} needs {low} <= {key} < {high}, got {values}")
 
     def zero_grad(self) -> None:
         """Forget the gradients: every ``grad`` becomes None."""
@@ -116,9 +102,7 @@ class Optimizer:
         for group in self.param_groups:
             options = {name: group[name] for name in self.defaults}
             for step, params in self._by_step(group):
-                kept = [
-                    [self.state[p].get(name) for p in params] for name in self.keeps
-                ]
+                kept = [[self.state[p].get(name) for p in params] for name in self.keeps]
                 self.rule(params, [p.grad for p in params], *kept, step=step, **options)
 
     def _by_step(self, group: Mapping[str, Any]) -> Iterator[tuple[int, list[Tensor]]]:
@@ -135,11 +119,7 @@ class Optimizer:
 
     def _zeros(self, p: Tensor, group: Mapping[str, Any]) -> dict[str, Array]:
         """What is kept for a parameter before its first step."""
-        return {
-            name: np.zeros_like(p.data)
-            for name, option in self.keeps.items()
-            if option is None or group[option]
-        }
+        return {name: np.zeros_like(p.data) for name, option in self.keeps.items() if option is None or group[option]}
 
     def bytes_per_parameter(self) -> dict[str, float]:
         """The bytes that training holds for each number it trains, measured: the number, its gradient, what is kept.
@@ -165,10 +145,7 @@ class Optimizer:
         numbers = self._numbers()
         return {
             "state": {str(numbers[p]): dict(kept) for p, kept in self.state.items()},
-            "param_groups": [
-                {**group, "params": [numbers[p] for p in group["params"]]}
-                for group in self.param_groups
-            ],
+            "param_groups": [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups],
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -179,78 +156,45 @@ class Optimizer:
         """
         name = type(self).__name__
         if missing := {"state", "param_groups"} - state_dict.keys():
-            raise ValueError(
-                f"a state of {name} needs {' and '.join(sorted(missing))}, got {sorted(state_dict)}"
-            )
-        groups = [
-            self._loaded_group(*pair)
-            for pair in self._paired(state_dict["param_groups"])
-        ]
+            raise ValueError(f"a state of {name} needs {' and '.join(sorted(missing))}, got {sorted(state_dict)}")
+        groups = [self._loaded_group(*pair) for pair in self._paired(state_dict["param_groups"])]
         params = [p for group in groups for p in group["params"]]
         state: dict[Tensor, dict[str, Any]] = {}
         for number, kept in state_dict["state"].items():
             if not str(number).isdigit() or int(number) >= len(params):
-                raise ValueError(
-                    f"the state is of a parameter {number}; {name} has {len(params)}"
-                )
-            group = next(
-                group
-                for group in groups
-                if any(p is params[int(number)] for p in group["params"])
-            )
-            state[params[int(number)]] = self._loaded_state(
-                number, kept, params[int(number)], group
-            )
+                raise ValueError(f"the state is of a parameter {number}; {name} has {len(params)}")
+            group = next(group for group in groups if any(p is params[int(number)] for p in group["params"]))
+            state[params[int(number)]] = self._loaded_state(number, kept, params[int(number)], group)
         self.param_groups[:] = groups
         self.state = {p: state[p] for p in params if p in state}
 
     def _numbers(self) -> dict[Tensor, int]:
-        return {
-            p: i
-            for i, p in enumerate(
-                chain.from_iterable(group["params"] for group in self.param_groups)
-            )
-        }
+        return {p: i for i, p in enumerate(chain.from_iterable(group["params"] for group in self.param_groups))}
 
     def _paired(self, saved: Any) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
         """Every group with its saved self."""
-        sizes, found = (
-            [len(g["params"]) for g in self.param_groups],
-            [len(g["params"]) for g in saved],
-        )
+        sizes, found = ([len(g["params"]) for g in self.param_groups], [len(g["params"]) for g in saved])
         if sizes != found:
-            raise ValueError(
-                f"{type(self).__name__} has groups of {sizes} parameters, the state has {found}"
-            )
+            raise ValueError(f"{type(self).__name__} has groups of {sizes} parameters, the state has {found}")
         return zip(self.param_groups, saved, strict=True)
 
-    def _loaded_group(
-        self, group: dict[str, Any], saved: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def _loaded_group(self, group: dict[str, Any], saved: Mapping[str, Any]) -> dict[str, Any]:
         """A group with the saved options, checked."""
         options = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in saved.items()
-            if key != "params"
+            key: tuple(value) if isinstance(value, list) else value for key, value in saved.items() if key != "params"
         }
         if self.defaults.keys() != options.keys() - {"initial_lr"}:
             expected, found = sorted(self.defaults), sorted(options)
-            raise ValueError(
-                f"{type(self).__name__} has options {expected}, the state has {found}"
-            )
+            raise ValueError(f"{type(self).__name__} has options {expected}, the state has {found}")
         self._check(options)
         return {"params": group["params"], **options}
 
-    def _loaded_state(
-        self, number: Any, kept: Any, p: Tensor, group: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def _loaded_state(self, number: Any, kept: Any, p: Tensor, group: Mapping[str, Any]) -> dict[str, Any]:
         """A copy of what is kept for a parameter, checked."""
         zeros = self._zeros(p, group)
         if kept.keys() != {"step", *zeros}:
             expected, found = sorted({"step", *zeros}), sorted(kept)
-            raise ValueError(
-                f"{type(self).__name__} keeps {expected}, the state of parameter {number} has {found}"
-            )
+            raise ValueError(f"{type(self).__name__} keeps {expected}, the state of parameter {number} has {found}")
         loaded: dict[str, Any] = {"step": int(kept["step"])}
         for name, like in zeros.items():
             array = np.asarray(kept[name])
@@ -262,8 +206,5 @@ class Optimizer:
         return loaded
 
     def __repr__(self) -> str:
-        options = [
-            ", ".join(f"{k}={v}" for k, v in g.items() if k != "params")
-            for g in self.param_groups
-        ]
+        options = [", ".join(f"{k}={v}" for k, v in g.items() if k != "params") for g in self.param_groups]
         return f"{type(self).__name__}({'; '.join(options)})"

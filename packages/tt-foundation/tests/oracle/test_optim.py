@@ -37,21 +37,14 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
 
 
 def both(
-    name: str,
-    options: dict[str, Any],
-    shapes: list[tuple[int, ...]],
-    dtype: str,
-    steps: int = STEPS,
+    name: str, options: dict[str, Any], shapes: list[tuple[int, ...]], dtype: str, steps: int = STEPS
 ) -> tuple[list[Tensor], list[torch.Tensor]]:
     """Ours and PyTorch's parameters after the same gradients, which now and then leave one parameter out."""
     rng = np.random.default_rng(1)
     starts = [np.asarray(rng.normal(size=shape), dtype) for shape in shapes]
     ours = [Tensor(start.copy(), requires_grad=True) for start in starts]
     theirs = [torch.tensor(start, requires_grad=True) for start in starts]
-    mine, reference = (
-        getattr(optim, name)(ours, **options),
-        getattr(torch.optim, name)(theirs, **options),
-    )
+    mine, reference = (getattr(optim, name)(ours, **options), getattr(torch.optim, name)(theirs, **options))
     for i in range(steps):
         mine.zero_grad()
         reference.zero_grad()
@@ -71,20 +64,12 @@ def test_optimizer_gives_pytorchs_values(name: str, options: dict[str, Any], dty
     for p, q in zip(ours, theirs, strict=True):
         assert p.dtype == dtype
         np.testing.assert_allclose(
-            p.data,
-            q.detach().numpy(),
-            rtol=2e-5 if dtype == "float32" else 1e-11,
-            atol=1e-6 * (dtype == "float32"),
+            p.data, q.detach().numpy(), rtol=2e-5 if dtype == "float32" else 1e-11, atol=1e-6 * (dtype == "float32")
         )
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"nesterov": False, "weight_decay": 0.0}, {"adjust_lr_fn": "match_rms_adamw"}],
-)
-def test_muon_gives_pytorchs_values_within_its_bfloat16(
-    options: dict[str, Any],
-) -> None:
+@pytest.mark.parametrize("options", [{}, {"nesterov": False, "weight_decay": 0.0}, {"adjust_lr_fn": "match_rms_adamw"}])
+def test_muon_gives_pytorchs_values_within_its_bfloat16(options: dict[str, Any]) -> None:
     options = {"lr": 0.02, **options}
     ours, theirs = both("Muon", options, [(8, 5), (5, 8), (6, 6)], "float32")
     moved, _ = both("Muon", options, [(8, 5), (5, 8), (6, 6)], "float32", steps=0)
