@@ -1,0 +1,65 @@
+"""Sphinx configuration: one API page for each module that exists, written anew at every build."""
+
+import importlib
+import pkgutil
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.ext.autodoc import FunctionDocumenter
+
+from tt_foundation import __version__
+from tt_foundation.primitive import Primitive, Procedure
+
+project = "TinyTorch"
+author = "The TinyTorch developers"
+copyright = "2026, The TinyTorch developers"
+release = version = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.mathjax", "sphinx.ext.napoleon"]
+html_theme = "furo"
+html_title = "TinyTorch"
+exclude_patterns = ["_build"]
+myst_enable_extensions = ["dollarmath"]
+autodoc_typehints = "none"
+autodoc_default_options = {"members": True, "show-inheritance": False, "undoc-members": False}
+nitpick_ignore_regex = [("py:class", r"(numpy|np|collections|typing)\..*")]
+suppress_warnings = ["myst.header"]
+
+PACKAGES = ["tt_foundation", "tt_capstone"]
+
+
+class OperationDocumenter(FunctionDocumenter):
+    """Documents primitives and procedures, which are objects that are called, as the functions they are."""
+
+    objtype = "operation"
+    directivetype = "function"
+    priority = FunctionDocumenter.priority + 10
+
+    @classmethod
+    def can_document_member(cls, member: Any, membername: str, isattr: bool, parent: Any) -> bool:
+        return isinstance(member, Primitive | Procedure)
+
+
+def write_api_pages(app: Sphinx) -> None:
+    """One page a module, for every public module of the packages."""
+    folder = Path(app.srcdir, "api")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    names = []
+    for package in PACKAGES:
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            if not module.name.rpartition(".")[2].startswith("_"):
+                names.append(module.name)
+    for name in names:
+        title = f"``{name}``"
+        text = f"{title}\n{'=' * len(title)}\n\n.. automodule:: {name}\n"
+        Path(folder, f"{name}.rst").write_text(text)
+    entries = "\n".join(f"   {name}" for name in names)
+    Path(folder, "index.rst").write_text(f"API\n===\n\n.. toctree::\n   :maxdepth: 1\n\n{entries}\n")
+
+
+def setup(app: Sphinx) -> None:
+    app.add_autodocumenter(OperationDocumenter)
+    app.connect("builder-inited", write_api_pages)
