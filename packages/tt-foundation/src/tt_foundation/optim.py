@@ -10,11 +10,11 @@ Classes, arguments and arithmetic are PyTorch's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from tt_foundation.optimizer import Keeps, Optimizer, Params
+from tt_foundation.optimizer import Optimizer, Params
 from tt_foundation.primitive import Array, procedure, wrote
 from tt_foundation.tensor import Tensor
 
@@ -74,7 +74,7 @@ class SGD(Optimizer):
     """
 
     rule = sgd_step
-    keeps: ClassVar[Keeps] = {"momentum_buffer": "momentum"}
+    keeps = {"momentum_buffer": "momentum"}
 
     def __init__(
         self,
@@ -89,9 +89,9 @@ class SGD(Optimizer):
             params, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov
         )
 
-    def _check(self, options: Mapping[str, Any]) -> None:
-        super()._check(options)
-        if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
+    def _check(self, group: Mapping[str, Any]) -> None:
+        super()._check(group)
+        if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError("SGD needs momentum > 0 and dampening == 0 for nesterov")
 
 
@@ -126,7 +126,7 @@ class Adagrad(Optimizer):
     """
 
     rule = adagrad_step
-    keeps: ClassVar[Keeps] = {"sum": None}
+    keeps = {"sum": None}
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class RMSprop(Optimizer):
     """
 
     rule = rmsprop_step
-    keeps: ClassVar[Keeps] = {"square_avg": None, "grad_avg": "centered", "momentum_buffer": "momentum"}
+    keeps = {"square_avg": None, "grad_avg": "centered", "momentum_buffer": "momentum"}
 
     def __init__(
         self,
@@ -256,7 +256,7 @@ class Adam(Optimizer):
     """
 
     rule = adam_step
-    keeps: ClassVar[Keeps] = {"exp_avg": None, "exp_avg_sq": None, "max_exp_avg_sq": "amsgrad"}
+    keeps = {"exp_avg": None, "exp_avg_sq": None, "max_exp_avg_sq": "amsgrad"}
 
     def __init__(
         self,
@@ -328,7 +328,7 @@ class Lion(Optimizer):
     """
 
     rule = lion_step
-    keeps: ClassVar[Keeps] = {"exp_avg": None}
+    keeps = {"exp_avg": None}
 
     def __init__(
         self, params: Params, lr: float = 1e-4, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0
@@ -395,7 +395,7 @@ class Muon(Optimizer):
     """
 
     rule = muon_step
-    keeps: ClassVar[Keeps] = {"momentum_buffer": None}
+    keeps = {"momentum_buffer": None}
 
     def __init__(
         self,
@@ -421,26 +421,22 @@ class Muon(Optimizer):
             adjust_lr_fn=adjust_lr_fn,
         )
 
-    def add_param_group(self, group: Mapping[str, Any]) -> None:
-        """Optimize more matrices; see :meth:`Optimizer.add_param_group`."""
-        params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
-        for i, p in enumerate(params):
-            if isinstance(p, Tensor) and p.ndim != 2:
+    def _check(self, group: Mapping[str, Any]) -> None:
+        super()._check(group)
+        for i, p in enumerate(group["params"]):
+            if p.ndim != 2:
                 raise ValueError(f"Muon optimizes matrices, got shape {p.shape} at place {i}: give it to AdamW")
-        super().add_param_group({**group, "params": params})
-
-    def _check(self, options: Mapping[str, Any]) -> None:
-        super()._check(options)
-        if options["adjust_lr_fn"] not in (None, "original", "match_rms_adamw"):
-            raise ValueError(
-                f"Muon needs adjust_lr_fn of original, match_rms_adamw or None, got {options['adjust_lr_fn']!r}"
-            )
+        choices = (None, "original", "match_rms_adamw")
+        if group["adjust_lr_fn"] not in choices:
+            raise ValueError(f"Muon needs adjust_lr_fn of {choices}, got {group['adjust_lr_fn']!r}")
 
 
 def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     """Scale all gradients together so that their norm, as of one long vector, is at most ``max_norm``.
 
-    Returns the norm before. Pascanu, Mikolov and Bengio (2013), On the Difficulty of Training Recurrent Neural Networks.
+    Returns the norm before.
+
+    Pascanu, Mikolov and Bengio (2013), On the Difficulty of Training Recurrent Neural Networks.
 
     Raises:
         ValueError: ``max_norm`` is not positive.

@@ -14,10 +14,9 @@ import numpy as np
 from tt_foundation.primitive import Array, Procedure
 from tt_foundation.tensor import Tensor
 
-__all__ = ["Keeps", "Optimizer", "Params"]
+__all__ = ["Optimizer", "Params"]
 
-Keeps: TypeAlias = Mapping[str, str | None]
-Params: TypeAlias = Iterable[Tensor] | Iterable[Mapping[str, Any]]
+Params: TypeAlias = Iterable[Tensor | Mapping[str, Any]]
 
 _RANGES = {
     "alpha": (0, np.inf),
@@ -47,7 +46,7 @@ class Optimizer:
     """
 
     rule: ClassVar[Procedure]
-    keeps: ClassVar[Keeps] = {}
+    keeps: ClassVar[Mapping[str, str | None]] = {}
 
     def __init__(self, params: Params, **defaults: Any) -> None:
         self.defaults = defaults
@@ -64,6 +63,8 @@ class Optimizer:
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Optimize more parameters, with options of their own: ``{"params": [...], "lr": 0.1}``."""
         name = type(self).__name__
+        if "params" not in group:
+            raise ValueError(f"a group needs params, got {', '.join(group)}")
         params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
         known = set(chain.from_iterable(g["params"] for g in self.param_groups))
         for i, p in enumerate(params):
@@ -79,14 +80,14 @@ class Optimizer:
         options = {key: group[key] for key in group if key != "params"}
         if unknown := sorted(options.keys() - self.defaults.keys()):
             raise TypeError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(self.defaults)}")
-        options = self.defaults | options
-        self._check(options)
-        self.param_groups.append({"params": params, **options})
+        new = {"params": params, **self.defaults, **options}
+        self._check(new)
+        self.param_groups.append(new)
 
-    def _check(self, options: Mapping[str, Any]) -> None:
-        """Refuse options out of range."""
+    def _check(self, group: Mapping[str, Any]) -> None:
+        """Refuse a group with options out of range."""
         for key, (low, high) in _RANGES.items():
-            values = options.get(key, low)
+            values = group.get(key, low)
             for value in values if isinstance(values, tuple | list) else (values,):
                 if not low <= value < high:
                     raise ValueError(f"{type(self).__name__} needs {low} <= {key} < {high}, got {values}")
@@ -186,8 +187,9 @@ class Optimizer:
         if self.defaults.keys() != options.keys() - {"initial_lr"}:
             expected, found = sorted(self.defaults), sorted(options)
             raise ValueError(f"{type(self).__name__} has options {expected}, the state has {found}")
-        self._check(options)
-        return {"params": group["params"], **options}
+        loaded = {"params": group["params"], **options}
+        self._check(loaded)
+        return loaded
 
     def _loaded_state(self, number: Any, kept: Any, p: Tensor, group: Mapping[str, Any]) -> dict[str, Any]:
         """A copy of what is kept for a parameter, checked."""
