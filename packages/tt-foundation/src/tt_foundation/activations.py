@@ -11,12 +11,15 @@ import math
 
 import numpy as np
 
+from tt_foundation.array.elementwise import erf
+from tt_foundation.module import Module
 from tt_foundation.primitive import Array, fused, primitive
 from tt_foundation.tensor import Tensor, exp, greater, log, max, maximum, minimum, sum, where
 
 __all__ = [
-    "elu", "gelu", "hardswish", "leaky_relu", "log_softmax", "mish", "relu", "selu", "sigmoid", "silu", "softmax",
-    "softplus", "tanh",
+    "ELU", "GELU", "SELU", "Hardswish", "LeakyReLU", "LogSoftmax", "Mish", "ReLU", "SiLU", "Sigmoid", "Softmax",
+    "Softplus", "Tanh", "elu", "gelu", "hardswish", "leaky_relu", "log_softmax", "mish", "relu", "selu", "sigmoid",
+    "silu", "softmax", "softplus", "tanh",
 ]  # fmt: skip
 
 
@@ -144,3 +147,112 @@ def log_softmax(x: Tensor, *, axis: int = -1) -> Tensor:
     """
     z = x - max(x, axis=axis, keepdims=True)
     return z - log(sum(exp(z), axis=axis, keepdims=True))
+
+
+class ReLU(Module[[Tensor], Tensor]):
+    """:func:`relu` as a layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return relu(x)
+
+
+class LeakyReLU(Module[[Tensor], Tensor]):
+    """:func:`leaky_relu` as a layer."""
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        return leaky_relu(x, negative_slope=self.negative_slope)
+
+
+class ELU(Module[[Tensor], Tensor]):
+    """:func:`elu` as a layer."""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    def forward(self, x: Tensor) -> Tensor:
+        return elu(x, alpha=self.alpha)
+
+
+class SELU(Module[[Tensor], Tensor]):
+    """:func:`selu` as a layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return selu(x)
+
+
+class GELU(Module[[Tensor], Tensor]):
+    """:func:`gelu` as a layer."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        self.approximate = approximate
+
+    def forward(self, x: Tensor) -> Tensor:
+        return gelu(x, approximate=self.approximate)
+
+
+class SiLU(Module[[Tensor], Tensor]):
+    """:func:`silu` as a layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return silu(x)
+
+
+class Mish(Module[[Tensor], Tensor]):
+    """:func:`mish` as a layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return mish(x)
+
+
+class Sigmoid(Module[[Tensor], Tensor]):
+    """:func:`sigmoid` as a layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return sigmoid(x)
+
+
+class Tanh(Module[[Tensor], Tensor]):
+    """:func:`tanh` as a layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return tanh(x)
+
+
+class Softplus(Module[[Tensor], Tensor]):
+    """:func:`softplus` as a layer."""
+
+    def __init__(self, beta: float = 1.0) -> None:
+        self.beta = beta
+
+    def forward(self, x: Tensor) -> Tensor:
+        return softplus(x, beta=self.beta)
+
+
+class Hardswish(Module[[Tensor], Tensor]):
+    """:func:`hardswish` as a layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return hardswish(x)
+
+
+class Softmax(Module[[Tensor], Tensor]):
+    """:func:`softmax` as a layer."""
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        return softmax(x, axis=self.axis)
+
+
+class LogSoftmax(Module[[Tensor], Tensor]):
+    """:func:`log_softmax` as a layer."""
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        return log_softmax(x, axis=self.axis)

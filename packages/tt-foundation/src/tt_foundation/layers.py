@@ -1,0 +1,267 @@
+"""Layers: functions with parameters, and how to put them together (module 03).
+
+A layer is a module whose ``forward`` takes a tensor and gives one. Knows tensors, activations and modules; knows
+nothing of losses or of how parameters learn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from tt_foundation.activations import ReLU, relu
+from tt_foundation.module import Module, Parameter
+from tt_foundation.primitive import fused, observers, wrote
+from tt_foundation.random import default_rng
+from tt_foundation.tensor import Tensor, matmul, multiply, reshape, swapaxes
+
+__all__ = [
+    "Dropout",
+    "Flatten",
+    "Identity",
+    "Linear",
+    "ModuleList",
+    "Sequential",
+    "dropout",
+    "kaiming_normal",
+    "kaiming_uniform",
+    "linear",
+    "orthogonal",
+    "xavier_normal",
+    "xavier_uniform",
+]
+
+Layer = Module[[Tensor], Tensor]
+
+
+@fused
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, activation: Literal["none", "relu"] = "none"
+) -> Tensor:
+    """Affine map, ``x weight^T + bias``, perhaps with a relu: ``(..., in), (out, in), (out) -> (..., out)``.
+
+    Raises:
+        ValueError: the last axis of ``x`` is not ``in``, or the activation is unknown.
+    """
+    if activation not in ("none", "relu"):
+        raise ValueError(f"linear knows activation='none' and 'relu', got {activation!r}")
+    out = matmul(x, swapaxes(weight))
+    if bias is not None:
+        out = out + bias
+    return relu(out) if activation == "relu" else out
+
+
+@fused
+def dropout(x: Tensor, mask: Tensor, *, p: float) -> Tensor:
+    """``x`` where the mask is true and 0 elsewhere, divided by the share ``1 - p`` that stays: ``(*), (*) -> (*)``."""
+    return multiply(multiply(x, mask), 1 / (1 - p) if p < 1 else 0.0)
+
+
+def _fans(weight: Tensor) -> tuple[int, int]:
+    """How many inputs and outputs a weight of shape ``(out, in, ...)`` has."""
+    if weight.ndim < 2:
+        raise ValueError(f"fans need a weight of two axes or more, got shape {weight.shape}")
+    field = math.prod(weight.shape[2:])
+    return weight.shape[1] * field, weight.shape[0] * field
+
+
+def _fill(weight: Tensor, values: Any) -> None:
+    weight.data[...] = values
+    wrote(weight.data)
+
+
+def xavier_uniform(weight: Tensor, *, gain: float = 1.0, rng: np.random.Generator | None = None) -> None:
+    """Fill with uniform numbers of variance ``gain^2 2 / (in + out)``, one ``rng.uniform`` of the weight's shape.
+
+    Glorot and Bengio (2010), Understanding the Difficulty of Training Deep Feedforward Neural Networks.
+    """
+    bound = gain * math.sqrt(6 / sum(_fans(weight)))
+    _fill(weight, default_rng(rng).uniform(-bound, bound, weight.shape))
+
+
+def xavier_normal(weight: Tensor, *, gain: float = 1.0, rng: np.random.Generator | None = None) -> None:
+    """Fill with normal numbers of variance ``gain^2 2 / (in + out)``, one ``rng.normal`` of the weight's shape."""
+    _fill(weight, default_rng(rng).normal(0, gain * math.sqrt(2 / sum(_fans(weight))), weight.shape))
+
+
+def kaiming_uniform(weight: Tensor, *, gain: float = math.sqrt(2), rng: np.random.Generator | None = None) -> None:
+    """Fill with uniform numbers of variance ``gain^2 / in``, one ``rng.uniform`` of the weight's shape.
+
+    He, Zhang, Ren and Sun (2015), Delving Deep into Rectifiers.
+    """
+    bound = gain * math.sqrt(3 / max(_fans(weight)[0], 1))
+    _fill(weight, default_rng(rng).uniform(-bound, bound, weight.shape))
+
+
+def kaiming_normal(weight: Tensor, *, gain: float = math.sqrt(2), rng: np.random.Generator | None = None) -> None:
+    """Fill with normal numbers of variance ``gain^2 / in``, one ``rng.normal`` of the weight's shape."""
+    _fill(weight, default_rng(rng).normal(0, gain / math.sqrt(max(_fans(weight)[0], 1)), weight.shape))
+
+
+def orthogonal(weight: Tensor, *, gain: float = 1.0, rng: np.random.Generator | None = None) -> None:
+    """Fill with a matrix of orthogonal rows or columns, axes after the first taken together.
+
+    Saxe, McClelland and Ganguli (2014), Exact Solutions to the Nonlinear Dynamics of Learning in Deep Linear Networks.
+    """
+    _fans(weight)
+    rows, columns = weight.shape[0], math.prod(weight.shape[1:])
+    q, r = np.linalg.qr(default_rng(rng).normal(size=(max(rows, columns), min(rows, columns))))
+    q = q * np.where(np.diag(r) < 0, -1, 1)
+    _fill(weight, gain * (q if rows >= columns else q.T).reshape(weight.shape))
+
+
+class Linear(Layer):
+    """:func:`linear` with a weight and bias that learn, drawn uniformly within ``1 / sqrt(in_features)``.
+
+    Args:
+        in_features: the size of the last axis that comes in.
+        out_features: the size of the last axis that goes out.
+        bias: whether to add one.
+        rng: draws the weight, then the bias.
+        dtype: of the parameters.
+
+    Raises:
+        ValueError: a size below 1; in the call: another last axis than ``in_features``.
+        TypeError: in the call: another element type than the weight's.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        rng: np.random.Generator | None = None,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        if in_features < 1 or out_features < 1:
+            raise ValueError(f"Linear needs sizes of at least 1, got {in_features} -> {out_features}")
+        self.in_features, self.out_features = in_features, out_features
+        rng = default_rng(rng)
+        self.weight = Parameter(np.empty((out_features, in_features), dtype))
+        kaiming_uniform(self.weight, gain=1 / math.sqrt(3), rng=rng)
+        bound = 1 / math.sqrt(in_features)
+        self.bias = Parameter(rng.uniform(-bound, bound, out_features).astype(dtype)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activated(x)
+
+    def activated(self, x: Tensor, activation: Literal["none", "relu"] = "none") -> Tensor:
+        """The layer followed by an activation, as one operation."""
+        if x.shape[-1:] != (self.in_features,):
+            raise ValueError(f"{self} needs x.shape[-1] == {self.in_features}, got {x.shape}")
+        if x.dtype != self.weight.dtype:
+            raise TypeError(
+                f"{self} takes {self.weight.dtype} weights and got a {x.dtype} input: x.astype({self.weight.dtype})?"
+            )
+        return linear(x, self.weight, self.bias, activation=activation)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}" + ("" if self.bias is not None else ", bias=False")
+
+
+class Dropout(Layer):
+    """While training, zeroes each element with probability ``p`` and scales the rest to keep the mean.
+
+    The mask is ``rng.random(x.shape) >= p``.
+
+    Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov (2014), Dropout: A Simple Way to Prevent Neural
+    Networks from Overfitting.
+
+    Raises:
+        ValueError: ``p`` is no probability.
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"Dropout needs 0 <= p <= 1, got {p}")
+        self.p = p
+        self.rng = rng
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        return dropout(x, default_rng(self.rng).random(x.shape) >= self.p, p=self.p)
+
+
+class Flatten(Layer):
+    """All axes after the first made one: ``(batch, ...) -> (batch, features)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return reshape(x, shape=(x.shape[0], math.prod(x.shape[1:])))
+
+
+class Identity(Layer):
+    """Gives what it got."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class ModuleList(Module[..., Any]):
+    """A list of modules, for a model to run in its own way."""
+
+    def __init__(self, modules: Iterable[Module[..., Any]] = ()) -> None:
+        self.items = list(modules)
+
+    def append(self, module: Module[..., Any]) -> None:
+        """Add a module at the end."""
+        self.items.append(module)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Module[..., Any]]:
+        return iter(self.items)
+
+    def __getitem__(self, index: int) -> Module[..., Any]:
+        return self.items[index]
+
+
+class Sequential(Layer):
+    """Layers run one after another, given as a list or one by one; an index gives a layer, a slice a Sequential.
+
+    A :class:`Linear` followed by a :class:`ReLU` runs as one operation while nobody observes.
+
+    Raises:
+        TypeError: something among them is no module.
+    """
+
+    def __init__(self, *layers: Layer | Iterable[Layer]) -> None:
+        if len(layers) == 1 and not isinstance(layers[0], Module):
+            layers = tuple(layers[0])
+        self.layers: list[Layer] = []
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Module):
+                raise TypeError(f"Sequential takes layers, got a {type(layer).__name__} at place {i}")
+            self.layers.append(layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        layers = self.layers
+        at = 0
+        while at < len(layers):
+            layer = layers[at]
+            if type(layer) is Linear and at + 1 < len(layers) and type(layers[at + 1]) is ReLU and not observers():
+                x = layer.activated(x, "relu")
+                at += 2
+            else:
+                x = layer(x)
+                at += 1
+        return x
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Layer | Sequential:
+        return Sequential(self.layers[index]) if isinstance(index, slice) else self.layers[index]
