@@ -171,3 +171,10 @@ def test_classes_pass_their_options_on() -> None:
     p = Tensor(rng.uniform(0.1, 1, (4, 3)))
     assert math.isclose(KLDivLoss("batchmean")(logits, p).item(), KLDivLoss("sum")(logits, p).item() / 4)
     assert repr(HuberLoss(delta=2.0)) == "HuberLoss(reduction='mean', delta=2.0)"
+
+
+def test_kl_div_has_finite_gradients_where_the_target_is_zero() -> None:
+    log_p, target = Tensor(np.array([-1.0, -2.0]), requires_grad=True), Tensor(np.array([0.0, 1.0]), requires_grad=True)
+    parts = grad(kl_div(log_p, target, reduction="sum"), [log_p, target])
+    assert parts[0].tolist() == [0, -1]
+    assert parts[1].tolist() == [1, 3]
