@@ -247,7 +247,7 @@ class OneCycleLR(LRScheduler):
             if count <= end or i == len(self._ends) - 1:
                 break
             begin = end
-        done = (count - begin) / (end - begin)
+        done = min(1.0, (count - begin) / (end - begin))  # the step after the last trains nothing
         if self.anneal_strategy == "linear":
             return values[i] + (values[i + 1] - values[i]) * done
         return values[i + 1] + (values[i] - values[i + 1]) * (1 + math.cos(math.pi * done)) / 2
