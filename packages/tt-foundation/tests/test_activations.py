@@ -8,7 +8,9 @@ import pytest
 from tt_foundation import activations
 from tt_foundation.activations import gelu, log_softmax, sigmoid, softmax
 from tt_foundation.autograd import grad
+from tt_foundation.primitive import use_backend
 from tt_foundation.tensor import Tensor
+from tt_foundation.testing import check_gradients
 
 LAYERS: list[tuple[str, str, dict[str, Any]]] = [
     ("ReLU", "relu", {}),
@@ -92,3 +94,11 @@ def test_gelu_knows_its_approximations() -> None:
     assert math.isclose(gelu(one).item(), 0.8413447460685429)
     with pytest.raises(ValueError, match="approximate='none' and 'tanh', got 'erf'"):
         gelu(one, approximate="erf")
+
+
+@pytest.mark.parametrize("backend", ["reference", "numpy"])
+@pytest.mark.parametrize(("function", "options"), [row[1:] for row in LAYERS])
+def test_first_and_second_derivatives_are_right(function: str, options: dict[str, Any], backend: str) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    with use_backend(backend):
+        check_gradients(lambda x: getattr(activations, function)(x, **options), x)

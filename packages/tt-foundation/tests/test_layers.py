@@ -22,8 +22,9 @@ from tt_foundation.layers import (
     xavier_normal,
     xavier_uniform,
 )
-from tt_foundation.primitive import observe
+from tt_foundation.primitive import observe, use_backend
 from tt_foundation.tensor import Tensor
+from tt_foundation.testing import check_gradients
 
 
 def tensor(*shape: int, dtype: Any = np.float32) -> Tensor:
@@ -172,3 +173,12 @@ def test_orthogonal_rows_or_columns_are_orthogonal(shape: tuple[int, ...]) -> No
     matrix = weight.data.reshape(shape[0], -1) / 3
     product = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
     np.testing.assert_allclose(product, np.eye(len(product)), atol=1e-12)
+
+
+@pytest.mark.parametrize("backend", ["reference", "numpy"])
+@pytest.mark.parametrize("activation", ["none", "relu"])
+def test_first_and_second_derivatives_of_linear_are_right(activation: Any, backend: str) -> None:
+    rng = np.random.default_rng(0)
+    x, weight, bias = rng.normal(size=(2, 3, 4)), rng.normal(size=(5, 4)), rng.normal(size=5)
+    with use_backend(backend):
+        check_gradients(lambda x, w, b: linear(x, w, b, activation=activation), x, weight, bias)

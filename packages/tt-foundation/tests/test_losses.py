@@ -23,8 +23,9 @@ from tt_foundation.losses import (
     mse_loss,
     nll_loss,
 )
-from tt_foundation.primitive import Array
+from tt_foundation.primitive import Array, use_backend
 from tt_foundation.tensor import Tensor
+from tt_foundation.testing import check_gradients
 
 BY_HAND = [
     (mse_loss, [1.0, 3.0], [0.0, 1.0], {}, 2.5),
@@ -178,3 +179,13 @@ def test_kl_div_has_finite_gradients_where_the_target_is_zero() -> None:
     parts = grad(kl_div(log_p, target, reduction="sum"), [log_p, target])
     assert parts[0].tolist() == [0, -1]
     assert parts[1].tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("backend", ["reference", "numpy"])
+@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.2}, {"ignore_index": 1}, {"reduction": "none"}])
+def test_first_and_second_derivatives_of_cross_entropy_are_right(options: dict[str, Any], backend: str) -> None:
+    rng = np.random.default_rng(0)
+    logits, weight, ids = rng.normal(size=(4, 3, 2)), rng.uniform(1, 2, 3), rng.integers(0, 3, (4, 2))
+    with use_backend(backend):
+        check_gradients(lambda x: cross_entropy(x, ids, **options), logits)
+        check_gradients(lambda x, w: cross_entropy(x, ids, w, **options), logits, weight)
