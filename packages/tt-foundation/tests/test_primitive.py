@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from tt_foundation import activations, primitive
+from tt_foundation import activations
 from tt_foundation.autograd import grad
 from tt_foundation.primitive import (
     Array,
@@ -16,6 +16,7 @@ from tt_foundation.primitive import (
     gradient,
     kernel,
     observe,
+    primitive,
     procedure,
     register_backend,
     tick,
@@ -42,7 +43,7 @@ def test_a_numpy_float64_scalar_does_not_widen_float32() -> None:
 
 
 def test_a_third_party_adds_an_operation_in_five_lines() -> None:
-    @primitive.primitive
+    @primitive
     def cube(x: Array) -> Array:
         return np.asarray(x**3)
 
@@ -68,7 +69,7 @@ def test_a_rule_that_names_something_unknown_is_refused() -> None:
 
 
 def test_an_operation_without_a_rule_says_so_in_backward() -> None:
-    @primitive.primitive
+    @primitive
     def opaque(x: Array) -> Array:
         return np.asarray(x * 1.0)
 

@@ -11,7 +11,6 @@ same ones as this package. Knows nothing of any particular operation, tensor cla
 
 from __future__ import annotations
 
-import importlib.metadata
 import inspect
 import itertools
 import os
@@ -279,8 +278,9 @@ class Primitive:
                 if a.requires_grad:
                     tracked += bit
                 a = a.data
-            elif type(a) is np.float64:  # np.sqrt(2) is as weak as 2.0 is: it must not turn float32 into float64
-                a = float(a)
+            elif isinstance(a, np.generic):
+                # Beside a tensor np.sqrt(2) is as weak as 2.0 is: it must not turn float32 into float64.
+                a = float(a) if type(a) is np.float64 and len(args) > 1 else np.asarray(a)
             arrays.append(a)
             bit += bit
         saved = None
@@ -621,10 +621,18 @@ def _fallbacks(backend: str) -> Iterator[str]:
 
 def _load_backend(name: str) -> None:
     """Import the installed package that provides ``name``; it registers itself."""
-    for entry in importlib.metadata.entry_points(group="tt_foundation.backends", name=name):
-        entry.load()
+    for entry in _installed_backends():
+        if entry.name == name:
+            entry.load()
     if name not in _falls_back_to:
         raise ValueError(_unknown(name))
+
+
+def _installed_backends() -> Any:
+    """The backends that installed packages provide."""
+    from importlib.metadata import entry_points  # slow to import, and seldom needed
+
+    return entry_points(group="tt_foundation.backends")
 
 
 def _unknown(name: str) -> str:
@@ -633,8 +641,7 @@ def _unknown(name: str) -> str:
 
 def backends() -> list[str]:
     """The names of the backends at hand: registered ones, and those that installed packages provide."""
-    installed = importlib.metadata.entry_points(group="tt_foundation.backends").names
-    return sorted({*_falls_back_to, *installed})
+    return sorted({*_falls_back_to, *(entry.name for entry in _installed_backends())})
 
 
 def register_backend(name: str, *, falls_back_to: str = "numpy") -> None:

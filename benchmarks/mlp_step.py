@@ -1,0 +1,71 @@
+"""One training step of an MLP 784-128-64-10 with Adam on batches of 64.
+
+    ./run python benchmarks/mlp_step.py      (needs torch: pip install torch==2.13.0)
+
+"allocator policy" is ``tt_foundation.machine.keep_freed_memory``, which the commands of this project call.
+"""
+
+import os
+from typing import Any
+
+import harness
+import numpy as np
+
+_THREADS = int(os.environ.get("BENCHMARK_THREADS", "1"))
+
+
+def _batches() -> list[tuple[Any, Any]]:
+    rng = np.random.default_rng(0)
+    return [(rng.random((64, 784), dtype=np.float32), rng.integers(0, 10, 64)) for _ in range(16)]
+
+
+def _torch() -> harness.Step:
+    import torch
+
+    torch.set_num_threads(_THREADS)
+    nn = torch.nn
+    model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    batches = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in _batches()]
+    return _step(model, optimizer, nn.CrossEntropyLoss(), batches)
+
+
+def _ours() -> harness.Step:
+    import tt_foundation as tt
+
+    layers = [tt.Linear(784, 128), tt.ReLU(), tt.Linear(128, 64), tt.ReLU(), tt.Linear(64, 10)]
+    model = tt.Sequential(layers)
+    optimizer = tt.Adam(model.parameters(), lr=1e-3)
+    batches = [(tt.Tensor(x), tt.Tensor(y)) for x, y in _batches()]
+    return _step(model, optimizer, tt.CrossEntropyLoss(), batches)
+
+
+def _ours_with_policy() -> harness.Step:
+    import tt_foundation as tt
+
+    tt.keep_freed_memory()
+    return _ours()
+
+
+def _step(model: Any, optimizer: Any, loss: Any, batches: list[tuple[Any, Any]]) -> harness.Step:
+    at = 0
+
+    def step() -> None:
+        nonlocal at
+        x, y = batches[at]
+        at = (at + 1) % len(batches)
+        optimizer.zero_grad()
+        loss(model(x), y).backward()
+        optimizer.step()
+
+    return step
+
+
+CONTESTANTS = {
+    "torch eager": ("torch", _torch),
+    "tt_foundation": ("tt_foundation", _ours),
+    "tt, allocator policy": ("tt_foundation", _ours_with_policy),
+}
+
+if __name__ == "__main__":
+    harness.main(__file__, list(CONTESTANTS))
