@@ -3,12 +3,18 @@
 import importlib
 import pkgutil
 import shutil
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
+from docutils.nodes import Element, TextElement
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.ext.autodoc import FunctionDocumenter
 
+import tt_foundation
 from tt_foundation import __version__
 from tt_foundation.primitive import Primitive, Procedure
 
@@ -17,17 +23,39 @@ author = "The TinyTorch developers"
 copyright = "2026, The TinyTorch developers"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.mathjax", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.doctest",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+]
 html_theme = "furo"
 html_title = "TinyTorch"
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["dollarmath"]
 autodoc_typehints = "none"
-autodoc_default_options = {"members": True, "show-inheritance": False, "undoc-members": False}
+autodoc_default_options = {"members": True}
 nitpick_ignore_regex = [("py:class", r"(numpy|np|collections|typing)\..*")]
 suppress_warnings = ["myst.header"]
 
 PACKAGES = ["tt_foundation", "tt_capstone"]
+
+
+INVENTORIES = {"python": "https://docs.python.org/3", "numpy": "https://numpy.org/doc/stable"}
+
+
+def is_reachable(site: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{site}/objects.inv", timeout=5):
+            return True
+    except (urllib.error.URLError, TimeoutError):
+        return False
+
+
+# Without a network the pages are the same but for links out of them.
+intersphinx_mapping = {name: (site, None) for name, site in INVENTORIES.items() if is_reachable(site)}
 
 
 class OperationDocumenter(FunctionDocumenter):
@@ -60,6 +88,20 @@ def write_api_pages(app: Sphinx) -> None:
     Path(folder, "index.rst").write_text(f"API\n===\n\n.. toctree::\n   :maxdepth: 1\n\n{entries}\n")
 
 
+def resolve_public_name(
+    app: Sphinx, environment: BuildEnvironment, node: pending_xref, content: TextElement
+) -> Element | None:
+    """Link a bare name of the package's root, as docstrings write it, to the module that defines it."""
+    target = getattr(tt_foundation, node["reftarget"], None) if node["refdomain"] == "py" else None
+    module = getattr(target, "__module__", None)
+    if module is None:
+        return None
+    name = f"{module}.{node['reftarget']}"
+    python = environment.domains["py"]
+    return python.resolve_xref(environment, node["refdoc"], app.builder, node["reftype"], name, node, content)
+
+
 def setup(app: Sphinx) -> None:
     app.add_autodocumenter(OperationDocumenter)
     app.connect("builder-inited", write_api_pages)
+    app.connect("missing-reference", resolve_public_name)
