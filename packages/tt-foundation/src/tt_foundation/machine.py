@@ -86,9 +86,7 @@ def parallel_blocks(function: Callable[[int, int], object], total: int, *, min_b
 
     BLAS uses one thread meanwhile, so that two pools do not fight. A call from within a block runs in its own thread.
     Modes of the framework (gradients, backend) are per thread: blocks do plain NumPy.
-
-    Raises:
-        Whatever the first block that failed raised, after all have ended.
+    What the first block that failed raised is raised here, after all have ended.
     """
     count = min(_pool.size, total // max(min_block, 1))
     if count <= 1 or getattr(_pool.inside, "block", False):

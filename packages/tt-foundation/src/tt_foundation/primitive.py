@@ -4,6 +4,8 @@ A primitive's NumPy body is its specification. Rules (gradients), kernels (faste
 (profilers, checkers, exporters) attach from outside, by the decorators below; higher tiers and third parties use the
 same ones as this package. Knows nothing of any particular operation, tensor class or tape: those register themselves.
 
+::
+
     @primitive                                      @gradient(square, "x")
     def square(x: Array) -> Array:                  def square_wrt_x(g: Array, x: Array) -> Array:
         return np.multiply(x, x)                        return g * 2 * x
@@ -74,7 +76,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Observer(Protocol):
-    """Called before each operation, layer scope and backward rule with ``output=None``, and after it with its output."""
+    """Called before each operation, layer scope and backward rule with ``output=None``, and after it with that."""
 
     def __call__(
         self, op: Any, phase: Phase, inputs: Sequence[Any], params: Mapping[str, Any], output: Any, /
