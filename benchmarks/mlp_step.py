@@ -8,8 +8,9 @@
 import os
 from typing import Any
 
-import harness
 import numpy as np
+
+import harness
 
 _THREADS = int(os.environ.get("BENCHMARK_THREADS", "1"))
 

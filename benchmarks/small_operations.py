@@ -1,12 +1,13 @@
 """Twenty operations on 4x4 tensors, tracked, forward and backward: what the framework itself costs.
 
-    ./run python benchmarks/small_operations.py      (needs torch: pip install torch==2.13.0)
+./run python benchmarks/small_operations.py      (needs torch: pip install torch==2.13.0)
 """
 
 from typing import Any
 
-import harness
 import numpy as np
+
+import harness
 
 
 def _values() -> tuple[Any, Any]:

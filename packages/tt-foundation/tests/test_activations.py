@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from tt_foundation import activations
 from tt_foundation.activations import gelu, log_softmax, sigmoid, softmax
 from tt_foundation.autograd import grad

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a row of a table, or a line of a program in a string, is one line
 """The array library: values against NumPy, gradients of first and second order against differences."""
 
 from collections.abc import Callable

@@ -3,6 +3,7 @@
 import gzip
 import struct
 import tracemalloc
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ def test_batches_are_shuffled_anew_each_time_and_miss_nothing() -> None:
     first, second = ([b.y.tolist() for b in loader] for _ in range(2))
     assert [len(part) for part in first] == [4, 4, 2]
     assert len(loader) == 3
-    assert sorted(sum(first, [])) == sorted(sum(second, [])) == list(range(10))
+    assert sorted(chain(*first)) == sorted(chain(*second)) == list(range(10))
     assert first != second
     assert [b.y.tolist() for b in batches(x, y, 5)] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
 
@@ -55,7 +56,7 @@ def test_mnist_is_what_was_published() -> None:
 
 def test_a_folder_that_lacks_the_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TT_DATA", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="there is no .*MNIST/raw/train-images-idx3-ubyte"):
+    with pytest.raises(FileNotFoundError, match=r"there is no .*MNIST/raw/train-images-idx3-ubyte"):
         mnist()
 
 

@@ -10,7 +10,10 @@ from tt_foundation.tensor import Tensor, log, matmul, multiply, sqrt
 
 def test_the_operation_that_made_the_first_nan_is_named_with_its_place() -> None:
     x = Tensor([1.0, -1.0], requires_grad=True)
-    with anomaly_mode(), pytest.raises(FloatingPointError, match=r"log made a NaN .* called at .*test_debugging\.py:\d+"):
+    with (
+        anomaly_mode(),
+        pytest.raises(FloatingPointError, match=r"log made a NaN .* called at .*test_debugging\.py:\d+"),
+    ):
         log(x)
 
 
@@ -27,7 +30,7 @@ def test_a_write_through_data_is_seen() -> None:
     with anomaly_mode():
         y = (x * w).sum()
         w.data[0] = 5.0
-        with pytest.raises(RuntimeError, match="that multiply kept .* was changed through `data`"):
+        with pytest.raises(RuntimeError, match=r"that multiply kept .* was changed through `data`"):
             y.backward()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from tt_foundation import autograd  # noqa: F401 - registers the tape
 from tt_foundation.activations import ReLU
 from tt_foundation.layers import (

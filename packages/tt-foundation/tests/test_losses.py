@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from tt_foundation import losses
 from tt_foundation.autograd import grad
 from tt_foundation.losses import (

@@ -66,7 +66,7 @@ def test_sizes_below_one_are_refused() -> None:
 
 
 def test_the_machine_is_described() -> None:
-    assert 1 <= available_cores()
+    assert available_cores() >= 1
     assert peak_memory_bytes() > 10_000_000
     assert {"cpu", "cores", "numpy", "blas"} <= describe().keys()
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from tt_foundation.metrics import accuracy, confusion_matrix, perplexity, top_k_accuracy
 from tt_foundation.tensor import Tensor
 

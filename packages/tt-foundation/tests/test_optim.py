@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tt_foundation import optim
 from tt_foundation.autograd import no_grad
 from tt_foundation.optim import SGD, Adam, AdamW, Muon, clip_grad_norm, clip_grad_value

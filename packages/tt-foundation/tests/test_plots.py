@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from tt_foundation.plots import plot_confusion_matrix, plot_images, plot_learning_curve
 from tt_foundation.tensor import Tensor
 

@@ -79,7 +79,7 @@ def test_an_operation_without_a_rule_says_so_in_backward() -> None:
 
 
 def test_an_unknown_backend_lists_the_installed_ones() -> None:
-    with pytest.raises(ValueError, match="unknown backend 'nubma'; installed: .*numpy, reference"):
+    with pytest.raises(ValueError, match=r"unknown backend 'nubma'; installed: .*numpy, reference"):
         use_backend("nubma")
     with pytest.raises(ValueError, match="unknown backend 'nubma'"):
         kernel(activations.softmax, "nubma")

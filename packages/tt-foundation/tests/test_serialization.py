@@ -67,6 +67,8 @@ def test_state_comes_back_exactly(tmp_path: Path) -> None:
         "generator": np.random.default_rng(3).bit_generator.state,
         "numbers": [0.1, math.inf, -0.0, 2**200, True, None],
         "a.b": {"c": (1, "two")},
+        "x.y": [np.zeros(1)],
+        "x": {"y": [np.ones(1)]},
         "moments": [np.ones(2, np.float32)],
     }
     save_state(tmp_path / "s", state)
@@ -75,6 +77,7 @@ def test_state_comes_back_exactly(tmp_path: Path) -> None:
     assert repr(back["numbers"]) == repr(state["numbers"])
     assert back["a.b"] == state["a.b"]
     assert back["moments"][0].tolist() == [1.0, 1.0]
+    assert (back["x.y"][0].item(), back["x"]["y"][0].item()) == (0.0, 1.0)
     rng = np.random.default_rng()
     rng.bit_generator.state = back["generator"]
     assert rng.random() == np.random.default_rng(3).random()
@@ -82,9 +85,11 @@ def test_state_comes_back_exactly(tmp_path: Path) -> None:
 
 def test_what_cannot_be_saved_is_refused_and_the_old_file_stays(tmp_path: Path) -> None:
     save(tmp_path / "a", ARRAYS)
+    with pytest.raises(ValueError, match="cannot be called __metadata__"):
+        save(tmp_path / "a", {"__metadata__": np.zeros(1)})
     with pytest.raises(TypeError, match="x is object"):
         save(tmp_path / "a", {"x": np.array([None])})
-    with pytest.raises(TypeError, match="inner.x is a set"):
+    with pytest.raises(TypeError, match=r"inner\.x is a set"):
         save_state(tmp_path / "a", {"inner": {"x": set()}})
     assert same(load(tmp_path / "a").arrays, ARRAYS)
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
@@ -177,3 +182,18 @@ def test_a_table_of_lies_is_refused(saved: Path, shape: list[Any], offsets: list
     header = json.dumps({"x": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}).encode()
     found = outcome(saved.with_name("e"), struct.pack("<Q", len(header)) + header + b"\0" * 8)
     assert found is None or found["x"].nbytes == 8
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '{"dtype":[],"shape":[2],"data_offsets":[0,8]}',
+        '{"dtype":"F32","shape":[0,2305843009213693952,2305843009213693952],"data_offsets":[0,0]}',
+        '{"dtype":"F32","shape":[2],"data_offsets":[0,8],"more":1}',
+        "7",
+    ],
+)
+def test_an_entry_that_makes_no_sense_is_refused(saved: Path, entry: str) -> None:
+    header = f'{{"x":{entry}}}'.encode()
+    size = 0 if "2305" in entry else 8
+    assert outcome(saved.with_name("f"), struct.pack("<Q", len(header)) + header + b"\0" * size) is None

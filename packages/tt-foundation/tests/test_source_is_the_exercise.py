@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a row of a table, or a line of a program in a string, is one line
 """The idea on which the course rests: the reference file with bodies taken out is the exercise.
 
 Bodies of listed definitions are blanked; cases run on the learner's and the reference file in two processes; what they
@@ -166,7 +167,7 @@ def test_another_tensor_class_in_place_of_ours_trains_xor_through_the_modules_ab
     # Another class: attributes in a dictionary, another constructor; the operations are the file's own.
     other.write_text(
         head
-        + '''class Tensor:
+        + """class Tensor:
     maker = "learner"
     __array_ufunc__ = None
 
@@ -228,7 +229,7 @@ def _operators():
 
 _operators()
 register_tensor(Tensor)
-'''
+"""
     )
     module, maker, answers = run(XOR, {"tt_foundation.tensor": str(other)})
     assert (module, maker, answers) == ("tt_foundation.tensor", "learner", [0, 1, 1, 0])

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from tt_foundation.activations import ReLU
 from tt_foundation.callbacks import BestCheckpoints, Callback, CSVLog, EarlyStopping, History
 from tt_foundation.datasets import Batch, batches

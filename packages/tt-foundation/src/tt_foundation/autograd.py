@@ -430,8 +430,7 @@ def _check_unwritten(node: Node) -> None:
 def _formulas(node: Node, g: Any, kept: Any, send: Send) -> Sequence[Any]:
     """Send on the gradients by the formulas of a plain primitive."""
     parts = []
-    at = 0
-    for function, places, statics in node.plan.steps:
+    for at, (function, places, statics) in enumerate(node.plan.steps):
         if not statics and len(places) == 1:
             part = function(g, kept[places[0]])
         elif not statics and not places:
@@ -441,7 +440,6 @@ def _formulas(node: Node, g: Any, kept: Any, send: Send) -> Sequence[Any]:
             part = function(g, *values, **{k: node.params[k] for k in statics if k in node.params})
         send(node.parents[at], part, node, g)
         parts.append(part)
-        at += 1
     return parts
 
 

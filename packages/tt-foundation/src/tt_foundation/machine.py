@@ -52,7 +52,8 @@ class _Pool:
     """The one pool of threads, made when first needed, made anew after a fork."""
 
     def __init__(self) -> None:
-        self.size = int(os.environ.get("TT_NUM_THREADS", 0)) or available_cores()
+        asked = os.environ.get("TT_NUM_THREADS", "")
+        self.size = int(asked) if asked.isdigit() and int(asked) else available_cores()
         self.executor: ThreadPoolExecutor | None = None
         self.controller: Any = None
         self.inside = threading.local()

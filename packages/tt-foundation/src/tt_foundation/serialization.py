@@ -6,9 +6,11 @@ file or the new one. A checksum of what was saved stands in the metadata. Nothin
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import struct
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +22,7 @@ from tt_foundation.primitive import Array
 __all__ = ["CHECKSUM_KEY", "Checkpoint", "CheckpointError", "load", "load_state", "save", "save_state", "write_text"]
 
 CHECKSUM_KEY = "tt_foundation.blake2b"
-"""The metadata entry with the checksum: BLAKE2b, 16 bytes, of every array's name, type, shape and bytes, and of the metadata."""
+"""The metadata entry with the checksum: BLAKE2b, 16 bytes, of all arrays (name, type, shape, bytes) and the text."""
 
 _STATE_KEY = "tt_foundation.state"
 _DTYPES = {
@@ -43,10 +45,10 @@ class Checkpoint(NamedTuple):
 
 def _write(path: Path, content: bytes) -> None:
     """Write beside, force to disk, rename; what killed runs left beside is cleared away."""
-    for stale in path.parent.glob(f".{path.name}.*.partial"):
-        if not _is_running(stale.name.rsplit(".", 2)[1]):
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        if not _is_running(stale.name.rsplit(".", 2)[1].partition("-")[0]):
             stale.unlink(missing_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
         with open(partial, "wb") as file:
             file.write(content)
@@ -89,8 +91,8 @@ def _checksum(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
     digest = blake2b(digest_size=16)
     for name in sorted(arrays):
         array = arrays[name]
-        digest.update(f"{len(name)}:{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(f"{len(name)}:{name} {array.dtype.str} {array.shape}\n".encode(errors="surrogatepass"))
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     digest.update(json.dumps(metadata, sort_keys=True).encode())
     return digest.hexdigest()
 
@@ -105,6 +107,8 @@ def save(path: str | Path, arrays: Mapping[str, Array], metadata: Mapping[str, s
     plain: dict[str, Array] = {}
     for name, array in arrays.items():
         array = np.asarray(array)
+        if name == "__metadata__":
+            raise ValueError("an array cannot be called __metadata__: the format keeps that name for itself")
         if array.dtype.newbyteorder("<") not in map(np.dtype, _DTYPES.values()):
             raise TypeError(f"a checkpoint holds floats, integers and booleans, {name} is {array.dtype}")
         plain[name] = np.array(array, dtype=array.dtype.newbyteorder("<"), order="C", copy=True)
@@ -155,7 +159,10 @@ def load(path: str | Path) -> Checkpoint:
             raise CheckpointError(f"checkpoint {path.name} is damaged: {name} begins at {begin}, not at {reached}")
         reached = end
         arrays[name] = np.frombuffer(content, dtype, offset=begin, count=(end - begin) // dtype.itemsize)
-        arrays[name] = arrays[name].reshape(shape).astype(dtype.newbyteorder("="), copy=True)
+        try:
+            arrays[name] = arrays[name].reshape(shape).astype(dtype.newbyteorder("="), copy=True)
+        except ValueError:
+            raise CheckpointError(f"checkpoint {path.name} is damaged: no array has shape {list(shape)}") from None
     metadata = _metadata(path.name, header)
     checksum = metadata.pop(CHECKSUM_KEY, None)
     if checksum is not None and checksum != _checksum(arrays, metadata):
@@ -208,7 +215,7 @@ def _entry(file: str, name: str, value: Any) -> tuple[np.dtype[Any], tuple[int, 
         is_sound = False
     if not is_sound:
         raise CheckpointError(f"checkpoint {file} is damaged: {name} has no sound type, shape and place")
-    if kind not in _DTYPES:
+    if not isinstance(kind, str) or kind not in _DTYPES:
         raise CheckpointError(f"checkpoint {file} has {name} as {kind}, which NumPy has not")
     dtype = np.dtype(_DTYPES[kind])
     nbytes = dtype.itemsize
@@ -237,13 +244,18 @@ def save_state(path: str | Path, state: Mapping[str, Any], metadata: Mapping[str
 
     def plain(value: Any, path: str) -> Any:
         if isinstance(value, np.ndarray):
-            arrays[path] = value
-            return {"array": path}
+            name = path
+            while name in arrays:  # {"a.b": x, "a": {"b": y}}
+                name += "'"
+            arrays[name] = value
+            return {"array": name}
         if isinstance(value, np.generic):
             value = value.item()
         if isinstance(value, Mapping):
             if not all(isinstance(k, str) for k in value):
-                raise TypeError(f"a state's keys are text, got {[k for k in value if not isinstance(k, str)]} in {path}")
+                raise TypeError(
+                    f"a state's keys are text, got {[k for k in value if not isinstance(k, str)]} in {path}"
+                )
             return {"dict": {k: plain(v, f"{path}.{k}" if path else k) for k, v in value.items()}}
         if isinstance(value, list | tuple):
             items = [plain(v, f"{path}.{i}") for i, v in enumerate(value)]

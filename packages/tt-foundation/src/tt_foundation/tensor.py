@@ -61,7 +61,7 @@ __all__ = [
 ]
 
 Axis: TypeAlias = int | tuple[int, ...] | None
-IndexItem: TypeAlias = "int | slice | EllipsisType | None | Array | Tensor | Sequence[int]"
+IndexItem: TypeAlias = "int | slice | EllipsisType | Array | Tensor | Sequence[int] | None"
 Index: TypeAlias = "IndexItem | tuple[IndexItem, ...]"
 Operand: TypeAlias = "Tensor | Array | Scalar"
 

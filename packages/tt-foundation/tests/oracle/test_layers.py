@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from tt_foundation import activations, layers
 from tt_foundation.autograd import grad
 from tt_foundation.tensor import Tensor

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+
 from tt_foundation import losses
 from tt_foundation.autograd import grad
 from tt_foundation.tensor import Tensor

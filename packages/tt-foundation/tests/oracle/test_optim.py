@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from tt_foundation import optim, schedules
 from tt_foundation.optimizer import Optimizer
 from tt_foundation.tensor import Tensor

@@ -53,9 +53,7 @@ def full_like(x: Tensor, fill_value: Scalar, *, dtype: npt.DTypeLike | None = No
     return Tensor(np.full_like(x.data, fill_value, dtype=dtype))
 
 
-def arange(
-    start: float, stop: float | None = None, step: float = 1, *, dtype: npt.DTypeLike | None = None
-) -> Tensor:
+def arange(start: float, stop: float | None = None, step: float = 1, *, dtype: npt.DTypeLike | None = None) -> Tensor:
     """Numbers from ``start`` (or 0) up to, not including, ``stop``: int64 for whole arguments, else float32."""
     array = np.arange(start, stop, step) if stop is not None else np.arange(0, start, step)
     return Tensor(array.astype(dtype or (np.float32 if array.dtype.kind == "f" else np.int64)))

@@ -11,7 +11,19 @@ import numpy as np
 
 from tt_foundation.primitive import Array, Nary, Primitive, gradient, primitive
 from tt_foundation.tensor import (
-    Axis, Tensor, abs, broadcast_to, getitem, max, min, multiply, permute_dims, pow, reshape, sqrt, sum,
+    Axis,
+    Tensor,
+    abs,
+    broadcast_to,
+    getitem,
+    max,
+    min,
+    multiply,
+    permute_dims,
+    pow,
+    reshape,
+    sqrt,
+    sum,
     swapaxes,
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -111,7 +112,7 @@ def split(x: Tensor, sections: int | Sequence[int], axis: int = 0) -> list[Tenso
         sections = range(n // sections, n, n // sections) if n else []
     front = (slice(None),) * (axis % x.ndim)
     cuts = [0, *sections, n]
-    return [getitem(x, index=(*front, slice(a, b))) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [getitem(x, index=(*front, slice(a, b))) for a, b in pairwise(cuts)]
 
 
 @primitive

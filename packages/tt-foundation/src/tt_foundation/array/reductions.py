@@ -11,7 +11,20 @@ from tt_foundation.array.elementwise import isfinite
 from tt_foundation.array.manipulation import flip, joined
 from tt_foundation.primitive import Array, fused, gradient, primitive
 from tt_foundation.tensor import (
-    Axis, Tensor, broadcast_to, divide, exp, getitem, log, max, mean, multiply, reshape, sqrt, sum, where,
+    Axis,
+    Tensor,
+    broadcast_to,
+    divide,
+    exp,
+    getitem,
+    log,
+    max,
+    mean,
+    multiply,
+    reshape,
+    sqrt,
+    sum,
+    where,
 )  # fmt: skip
 
 __all__ = [

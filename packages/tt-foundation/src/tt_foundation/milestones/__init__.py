@@ -1,3 +1,6 @@
-"""Milestones: the networks of history, rebuilt with this tier. Each runs as ``python -m tt_foundation.milestones.NAME``."""
+"""Milestones: the networks of history, rebuilt with this tier.
+
+Each runs as ``python -m tt_foundation.milestones.NAME``.
+"""
 
 __all__: list[str] = []

@@ -28,9 +28,7 @@ def load(name: str) -> Data:
     return {"digits": digits, "mnist": mnist}[name]()
 
 
-def run(
-    milestone: Callable[[argparse.Namespace], Result], description: str, *, data: list[str], epochs: int
-) -> None:
+def run(milestone: Callable[[argparse.Namespace], Result], description: str, *, data: list[str], epochs: int) -> None:
     """Read the command line, run the milestone, print how it ended."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", choices=data, default=data[0])

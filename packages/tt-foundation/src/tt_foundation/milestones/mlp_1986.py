@@ -28,7 +28,7 @@ __all__ = ["main"]
 
 
 def shifted(x: Array, rng: np.random.Generator) -> Array:
-    """Square images moved by up to one pixel either way, one draw for each: ``(n, size * size) -> (n, size * size)``."""
+    """Square images moved by up to one pixel either way, one draw for each: ``(n, pixels) -> (n, pixels)``."""
     size = int(x.shape[1] ** 0.5)
     padded = np.pad(x.reshape(-1, size, size), [(0, 0), (1, 1), (1, 1)])
     moves = rng.integers(0, 9, len(x))
@@ -45,7 +45,7 @@ def main(options: argparse.Namespace) -> Result:
     data = load(options.data)
     rng = default_rng()
     model = Sequential(
-        [Linear(data.train_x.shape[1], 512), ReLU(), Dropout(0.1), Linear(512, 256), ReLU(), Linear(256, 10)]
+        [Linear(data.train_x.shape[1], 256), ReLU(), Dropout(0.1), Linear(256, 128), ReLU(), Linear(128, 10)]
     )
     optimizer = AdamW(model.parameters(), weight_decay=0.01)
     size = 128
