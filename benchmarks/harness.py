@@ -44,7 +44,8 @@ def work(file: str, name: str) -> None:
         step()
     print("ready", flush=True)
     for line in sys.stdin:
-        end, times = time.perf_counter() + float(line), []
+        end = time.perf_counter() + float(line)
+        times: list[float] = []
         while not times or time.perf_counter() < end:
             start = time.perf_counter()
             step()
