@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - a row of the table is one line
 """Every operation against PyTorch: value, gradient and second gradient, float32 and float64.
 
 A newcomer adds an operation by adding its row.
