@@ -9,20 +9,28 @@ from __future__ import annotations
 import glob
 import json
 import os
+import secrets
 import struct
-import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 
 from tt_foundation.primitive import Array
 
-__all__ = ["CHECKSUM_KEY", "Checkpoint", "CheckpointError", "load", "load_state", "save", "save_state", "write_text"]
+__all__ = [
+    "CHECKSUM_KEY", "Checkpoint", "CheckpointError", "State", "load", "load_state", "read_metadata", "save",
+    "save_state", "write_text",
+]  # fmt: skip
+
+State: TypeAlias = "Array | Mapping[str, State] | Sequence[State] | str | bool | int | float | None"
+"""What :func:`save_state` can save; integers of any size."""
 
 CHECKSUM_KEY = "tt_foundation.blake2b"
-"""The metadata entry with the checksum: BLAKE2b, 16 bytes, of all arrays (name, type, shape, bytes) and the text."""
+"""The metadata entry with the checksum, BLAKE2b of 16 bytes: of every array's name, type, shape and bytes, and of the
+other metadata.
+"""
 
 _STATE_KEY = "tt_foundation.state"
 _DTYPES = {
@@ -30,6 +38,10 @@ _DTYPES = {
     "F32": "<f4", "U64": "<u8", "I64": "<i8", "F64": "<f8",
 }  # fmt: skip
 _LARGEST_HEADER = 100_000_000
+"""The format's own limit, in bytes."""
+
+_partials: set[str] = set()
+"""Names of the unfinished files that this process is writing."""
 
 
 class CheckpointError(ValueError):
@@ -43,21 +55,24 @@ class Checkpoint(NamedTuple):
     metadata: dict[str, str]
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     """Write beside, force to disk, rename; what killed runs left beside is cleared away."""
     for stale in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        if not _is_running(stale.name.rsplit(".", 2)[1].partition("-")[0]):
+        if not _is_being_written(stale.name):
             stale.unlink(missing_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
+    _partials.add(partial.name)
     try:
-        with open(partial, "wb") as file:
-            file.write(content)
+        with open(partial, "xb") as file:
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+    finally:
+        _partials.discard(partial.name)
     if hasattr(os, "O_DIRECTORY"):
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -66,10 +81,17 @@ def _write(path: Path, content: bytes) -> None:
             os.close(folder)
 
 
-def _is_running(pid: str) -> bool:
+def _is_being_written(partial: str) -> bool:
+    """Whether the process that began a partial file, whose number its name has, is still at it."""
+    if partial in _partials:
+        return True
     try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
+        pid = int(partial.split(".")[-3])
+        if pid == os.getpid():  # the number was another process's: in a container all runs may have the same
+            return False
+        if os.name == "posix":  # elsewhere signal 0 is not harmless
+            os.kill(pid, 0)
+    except (ProcessLookupError, ValueError, OverflowError):
         return False
     except PermissionError:
         return True
@@ -82,7 +104,12 @@ def write_text(path: str | Path, text: str) -> None:
     Raises:
         OSError: the folder is missing or cannot be written to.
     """
-    _write(Path(path), text.encode())
+    _write(Path(path), [text.encode()])
+
+
+def _bytes(array: Array) -> memoryview:
+    """The memory of a contiguous array."""
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _checksum(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
@@ -91,8 +118,8 @@ def _checksum(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> str:
     digest = blake2b(digest_size=16)
     for name in sorted(arrays):
         array = arrays[name]
-        digest.update(f"{len(name)}:{name} {array.dtype.str} {array.shape}\n".encode(errors="surrogatepass"))
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        digest.update(f"{json.dumps(name)} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(_bytes(array))
     digest.update(json.dumps(metadata, sort_keys=True).encode())
     return digest.hexdigest()
 
@@ -101,24 +128,32 @@ def save(path: str | Path, arrays: Mapping[str, Array], metadata: Mapping[str, s
     """Save arrays by name, with text about them, as a safetensors file.
 
     Raises:
-        TypeError: an array is neither of floats, integers nor booleans.
+        TypeError: an array is neither of floats, integers nor booleans, or the metadata is not text.
+        ValueError: an array is called ``__metadata__``, or names and metadata take more than 100 MB.
         OSError: the folder is missing or cannot be written to.
     """
     plain: dict[str, Array] = {}
     for name, array in arrays.items():
+        if not isinstance(name, str):
+            raise TypeError(f"a checkpoint's arrays have names, got {name!r}")
         array = np.asarray(array)
-        if name == "__metadata__":
-            raise ValueError("an array cannot be called __metadata__: the format keeps that name for itself")
-        if array.dtype.newbyteorder("<") not in map(np.dtype, _DTYPES.values()):
+        little_endian = array.dtype.newbyteorder("<")
+        if little_endian not in map(np.dtype, _DTYPES.values()):
             raise TypeError(f"a checkpoint holds floats, integers and booleans, {name} is {array.dtype}")
-        plain[name] = np.array(array, dtype=array.dtype.newbyteorder("<"), order="C", copy=True)
-    _write(Path(path), _safetensors(plain, {**(metadata or {}), CHECKSUM_KEY: _checksum(plain, metadata or {})}))
+        plain[name] = np.asarray(array, dtype=little_endian, order="C")
+    about = {key: text for key, text in (metadata or {}).items() if key != CHECKSUM_KEY}
+    for key, text in about.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            raise TypeError(f"a checkpoint's metadata is text by name, got {key!r}: {text!r}")
+    _write(Path(path), _safetensors(plain, {**about, CHECKSUM_KEY: _checksum(plain, about)}))
 
 
-def _safetensors(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
+def _safetensors(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> list[bytes | memoryview]:
     """The file: the length of a header in JSON, the header, the arrays. The same content gives the same bytes, which
     the safetensors library does not promise: it writes metadata in an order of its own.
     """
+    if "__metadata__" in arrays:
+        raise ValueError("a checkpoint's array cannot be called __metadata__: the format keeps the name for itself")
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
     names = {np.dtype(dtype): kind for kind, dtype in _DTYPES.items()}
     ordered = sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0]))
@@ -129,7 +164,9 @@ def _safetensors(arrays: Mapping[str, Array], metadata: Mapping[str, str]) -> by
         begin = end
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    return b"".join([struct.pack("<Q", len(text)), text, *(array.tobytes() for _, array in ordered)])
+    if len(text) > _LARGEST_HEADER:
+        raise ValueError(f"a checkpoint's names and metadata take at most {_LARGEST_HEADER:,} bytes, got {len(text):,}")
+    return [struct.pack("<Q", len(text)), text, *(_bytes(array) for _, array in ordered)]
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -137,46 +174,67 @@ def load(path: str | Path) -> Checkpoint:
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it is something else, truncated, altered, or holds a type that NumPy has not.
+        CheckpointError: it is something else, truncated, altered, or holds a type that is not known here.
+    """
+    return _load(Path(path))[0]
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The metadata of a safetensors file, from its header alone: arrays are neither read nor checked.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: it is something else, truncated, or its header is damaged.
     """
     path = Path(path)
-    if path.is_dir():
-        raise CheckpointError(f"checkpoint {path.name} is a folder")
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        header, start = _header(path.name, file.read(8), size, file)
-        entries = {name: _entry(path.name, name, value) for name, value in header.items()}
-        total = max((end for *_, end in entries.values()), default=0)
-        if total != size - start:
-            word = "truncated" if total > size - start else "too long"
-            raise CheckpointError(
-                f"checkpoint {path.name} is {word}: header says {total:,} bytes of data, file has {size - start:,}"
-            )
-        content = file.read()
-    arrays, reached = {}, 0
-    for name, (dtype, shape, begin, end) in sorted(entries.items(), key=lambda item: item[1][2:]):
-        if begin != reached:
-            raise CheckpointError(f"checkpoint {path.name} is damaged: {name} begins at {begin}, not at {reached}")
-        reached = end
-        arrays[name] = np.frombuffer(content, dtype, offset=begin, count=(end - begin) // dtype.itemsize)
-        try:
-            arrays[name] = arrays[name].reshape(shape).astype(dtype.newbyteorder("="), copy=True)
-        except ValueError:
-            raise CheckpointError(f"checkpoint {path.name} is damaged: no array has shape {list(shape)}") from None
-    metadata = _metadata(path.name, header)
+    with _open(path) as file:
+        metadata = _header(file, path.name)[1]
+    metadata.pop(CHECKSUM_KEY, None)
+    return metadata
+
+
+def _load(path: Path) -> tuple[Checkpoint, bool]:
+    """What a file holds, and whether a checksum said so."""
+    arrays = {}
+    with _open(path) as file:
+        entries, metadata = _header(file, path.name)
+        for name, entry in entries.items():
+            try:
+                array = arrays[name] = np.empty(entry.shape, entry.dtype)
+            except ValueError:
+                raise CheckpointError(
+                    f"checkpoint {path.name} is damaged: no array has shape {list(entry.shape)}"
+                ) from None
+            if file.readinto(_bytes(array)) != array.nbytes:  # type: ignore[attr-defined]  # BinaryIO lacks it
+                raise CheckpointError(f"checkpoint {path.name} became shorter while it was read")
+            if array.dtype == np.bool_ and array.view(np.uint8).max(initial=0) > 1:
+                raise CheckpointError(f"checkpoint {path.name} is damaged: {name} has booleans that are not 0 or 1")
     checksum = metadata.pop(CHECKSUM_KEY, None)
     if checksum is not None and checksum != _checksum(arrays, metadata):
         raise CheckpointError(f"checkpoint {path.name} is damaged: its checksum is not that of its content")
-    return Checkpoint(arrays, metadata)
+    native = {name: array.astype(array.dtype.newbyteorder("="), copy=False) for name, array in arrays.items()}
+    return Checkpoint(native, metadata), checksum is not None
 
 
-class _Header(dict[str, Any]):
-    """The entries of a header; ``metadata`` is what it says besides."""
+def _open(path: Path) -> BinaryIO:
+    if path.exists() and not path.is_file():  # a pipe would wait for ever
+        raise CheckpointError(f"checkpoint {path.name} is {'a folder' if path.is_dir() else 'no regular file'}")
+    return open(path, "rb")
 
-    metadata: Any = None
+
+class _Entry(NamedTuple):
+    """What an array is, and where its bytes begin and end in the data."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    begin: int
+    end: int
 
 
-def _header(name: str, first: bytes, size: int, file: Any) -> tuple[_Header, int]:
+def _header(file: BinaryIO, name: str) -> tuple[dict[str, _Entry], dict[str, str]]:
+    """Entries in the order of their data, and metadata; that the file holds just this data is certain."""
+    size = os.fstat(file.fileno()).st_size
+    first = file.read(8)
     if len(first) < 8:
         raise CheckpointError(f"checkpoint {name} is no safetensors file: it has {size} bytes")
     (length,) = struct.unpack("<Q", first)
@@ -186,9 +244,10 @@ def _header(name: str, first: bytes, size: int, file: Any) -> tuple[_Header, int
         )
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(pairs)) != len(pairs):
+        table = dict(pairs)
+        if len(table) != len(pairs):
             raise ValueError("a name stands twice")
-        return dict(pairs)
+        return table
 
     try:
         header = json.loads(file.read(length).decode(), object_pairs_hook=unique)
@@ -196,12 +255,24 @@ def _header(name: str, first: bytes, size: int, file: Any) -> tuple[_Header, int
             raise ValueError("the header is no table")
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"checkpoint {name} is damaged or no safetensors file: {error}") from None
-    entries = _Header(header)
-    entries.metadata = entries.pop("__metadata__", {})
-    return entries, 8 + length
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
+        raise CheckpointError(f"checkpoint {name} is damaged: its metadata is no table of text")
+    entries = {key: _entry(name, key, value) for key, value in header.items()}
+    entries = dict(sorted(entries.items(), key=lambda item: (item[1].begin, item[1].end)))
+    total, found = max((entry.end for entry in entries.values()), default=0), size - 8 - length
+    if total != found:
+        word = "truncated" if total > found else "too long"
+        raise CheckpointError(f"checkpoint {name} is {word}: header says {total:,} bytes of data, file has {found:,}")
+    reached = 0
+    for key, entry in entries.items():
+        if entry.begin != reached:
+            raise CheckpointError(f"checkpoint {name} is damaged: {key} begins at {entry.begin}, not at {reached}")
+        reached = entry.end
+    return entries, metadata
 
 
-def _entry(file: str, name: str, value: Any) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
+def _entry(file: str, name: str, value: Any) -> _Entry:
     """Type, shape, first and last byte of an array, if they are what they should be and agree."""
 
     def is_count(n: Any) -> bool:
@@ -209,31 +280,24 @@ def _entry(file: str, name: str, value: Any) -> tuple[np.dtype[Any], tuple[int, 
 
     try:
         kind, shape, (begin, end) = value["dtype"], value["shape"], value["data_offsets"]
-        is_sound = len(value) == 3 and isinstance(shape, list) and len(shape) <= 64
+        is_sound = len(value) == 3 and isinstance(kind, str) and isinstance(shape, list) and len(shape) <= 64
         is_sound = is_sound and all(map(is_count, [*shape, begin, end])) and begin <= end
     except (KeyError, TypeError, ValueError):
         is_sound = False
     if not is_sound:
         raise CheckpointError(f"checkpoint {file} is damaged: {name} has no sound type, shape and place")
-    if not isinstance(kind, str) or kind not in _DTYPES:
-        raise CheckpointError(f"checkpoint {file} has {name} as {kind}, which NumPy has not")
+    if kind not in _DTYPES:
+        raise CheckpointError(f"checkpoint {file} holds {name} as {kind}; types known here: {', '.join(_DTYPES)}")
     dtype = np.dtype(_DTYPES[kind])
     nbytes = dtype.itemsize
     for n in shape:
         nbytes *= n
     if nbytes != end - begin:
         raise CheckpointError(f"checkpoint {file} is damaged: {name} is {kind} {shape} in {end - begin:,} bytes")
-    return dtype, tuple(shape), begin, end
+    return _Entry(dtype, tuple(shape), begin, end)
 
 
-def _metadata(file: str, header: _Header) -> dict[str, str]:
-    found = header.metadata
-    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
-        raise CheckpointError(f"checkpoint {file} is damaged: its metadata is no table of text")
-    return dict(found)
-
-
-def save_state(path: str | Path, state: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
+def save_state(path: str | Path, state: Mapping[str, State], metadata: Mapping[str, str] | None = None) -> None:
     """Save nested dicts and lists of arrays, numbers, text, booleans and None: exactly, integers of any size.
 
     Raises:
@@ -260,6 +324,8 @@ def save_state(path: str | Path, state: Mapping[str, Any], metadata: Mapping[str
         if isinstance(value, list | tuple):
             items = [plain(v, f"{path}.{i}") for i, v in enumerate(value)]
             return {"tuple" if isinstance(value, tuple) else "list": items}
+        if isinstance(value, int) and value.bit_length() > 64:  # in decimal Python limits their length
+            return {"hex": hex(value)}
         if value is None or isinstance(value, bool | int | float | str):
             return value
         raise TypeError(f"a state holds arrays, numbers, text, booleans and None, {path} is a {type(value).__name__}")
@@ -275,8 +341,8 @@ def load_state(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         CheckpointError: it is damaged, or holds arrays only.
     """
-    arrays, metadata = load(path)
-    if _STATE_KEY not in metadata:
+    (arrays, metadata), is_certain = _load(Path(path))
+    if _STATE_KEY not in metadata or not is_certain:
         raise CheckpointError(f"checkpoint {Path(path).name} holds arrays, not the state of a run")
 
     def restored(value: Any) -> Any:
@@ -284,6 +350,8 @@ def load_state(path: str | Path) -> dict[str, Any]:
             ((kind, inner),) = value.items()
             if kind == "array":
                 return arrays[inner]
+            if kind == "hex":
+                return int(inner, 16)
             if kind == "dict":
                 return {k: restored(v) for k, v in inner.items()}
             items = [restored(v) for v in inner]
