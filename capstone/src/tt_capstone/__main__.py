@@ -15,7 +15,7 @@ __all__ = ["main"]
 
 @click.command(epilog="Example: tt-capstone --data mnist --epochs 3")
 @click.option("--data", type=click.Choice(["auto", "digits", "mnist"]), default="auto", show_default=True)
-@click.option("--epochs", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=15, show_default=True)
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--lr", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True, help="learning rate")
 @click.option("--seed", type=int, default=0, show_default=True)

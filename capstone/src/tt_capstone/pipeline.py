@@ -46,7 +46,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     data: Literal["auto", "digits", "mnist"] = "auto"
-    epochs: int = 5
+    epochs: int = 15
     batch_size: int = 64
     lr: float = 1e-3
     seed: int = 0
