@@ -28,7 +28,7 @@ State: TypeAlias = "Array | Mapping[str, State] | Sequence[State] | str | bool |
 """What :func:`save_state` can save; integers of any size."""
 
 CHECKSUM_KEY = "tt_foundation.blake2b"
-"""The metadata entry with the checksum, BLAKE2b of 16 bytes: of every array's name, type, shape and bytes, and of the
+"""The metadata entry with the checksum (BLAKE2b, 16 bytes) of every array's name, type, shape and bytes, and of the
 other metadata.
 """
 
