@@ -1,6 +1,7 @@
 """The core's contract: primitives, backends, procedures, observers, the write log."""
 
 import threading
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tt_foundation.primitive import (
     observe,
     primitive,
     procedure,
+    reference_only,
     register_backend,
     tick,
     use_backend,
@@ -191,3 +193,36 @@ def test_the_write_log_covers_views_and_forgets_freed_arrays() -> None:
 def test_primitives_show_their_name_and_docstring() -> None:
     assert isinstance(log, Primitive)
     assert (log.__name__, log.__doc__) == ("log", log.__wrapped__.__doc__)
+
+
+def test_no_backend_answers_for_a_module_that_asks_for_its_own_bodies_only() -> None:
+    @primitive
+    def twice(x: Array) -> Array:
+        return np.asarray(2 * x)
+
+    @procedure("x")
+    def clear(x: Array) -> None:
+        x[:] = 0
+
+    module = ModuleType(__name__)
+    module.twice, module.clear = twice, clear  # type: ignore[attr-defined]
+
+    @kernel(twice, "numpy")
+    def twice_before(x: Array) -> Array:
+        return np.asarray(0 * x)
+
+    assert twice(np.ones(1))[0] == 0
+    reference_only(module)
+
+    @kernel(twice, "numpy")
+    def twice_after(x: Array) -> Array:
+        return np.asarray(0 * x)
+
+    @kernel(clear, "numpy")
+    def clear_not(x: Array) -> None:
+        pass
+
+    x = np.ones(1)
+    assert twice(x)[0] == 2
+    clear(x)
+    assert x[0] == 0

@@ -20,6 +20,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 import numpy as np
@@ -55,6 +56,7 @@ __all__ = [
     "observers",
     "primitive",
     "procedure",
+    "reference_only",
     "register_backend",
     "register_tape",
     "register_tensor",
@@ -596,9 +598,9 @@ def kernel(op: Any, backend: str, *, tolerance: float = 1e-5) -> Any:
             return function
         if inspect.signature(function).parameters.keys() != inspect.signature(op.__wrapped__).parameters.keys():
             raise TypeError(f"a kernel of {op.name} takes what {op.name}{inspect.signature(op.__wrapped__)} takes")
-        op.kernels[backend] = Kernel(op, function, tolerance)
+        made = op.kernels[backend] = Kernel(op, function, tolerance)
         op._chains.clear()
-        return op.kernels[backend]
+        return made
 
     return register
 
@@ -651,6 +653,22 @@ def register_backend(name: str, *, falls_back_to: str = "numpy") -> None:
     if falls_back_to not in _falls_back_to:
         raise ValueError(_unknown(falls_back_to))
     _falls_back_to[name] = falls_back_to
+
+
+def reference_only(module: ModuleType) -> None:
+    """Let no backend answer for the primitives and procedures that ``module`` defines: only their own bodies run."""
+    for op in vars(module).values():
+        if isinstance(op, Primitive | Procedure) and op.__module__ == module.__name__:
+            op.kernels = _NoKernels()
+            if isinstance(op, Primitive):
+                op._chains.clear()
+
+
+class _NoKernels(dict[str, Any]):
+    """The kernels of an operation that takes none."""
+
+    def __setitem__(self, backend: str, kernel: Any) -> None:
+        pass
 
 
 def current_backend() -> str:
