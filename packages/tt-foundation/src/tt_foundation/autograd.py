@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ContextDecorator
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -20,7 +20,18 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tt_foundation import activations
-from tt_foundation.primitive import Array, Kernel, Primitive, gradient, mode, register_tape, tick, writes, written_since
+from tt_foundation.primitive import (
+    Array,
+    Kernel,
+    Primitive,
+    Rule,
+    gradient,
+    last_write,
+    mode,
+    register_tape,
+    tick,
+    written_since,
+)
 from tt_foundation.random import generator_state, set_generator_state
 from tt_foundation.tensor import (
     Axis,
@@ -58,6 +69,8 @@ from tt_foundation.tensor import (
 
 __all__ = ["Leaf", "Node", "Plan", "backward", "checkpoint", "enable_grad", "grad", "no_grad", "register_hook"]
 
+_new = object.__new__
+
 Gradient: TypeAlias = "Array | Tensor"
 Hook: TypeAlias = Callable[[Tensor], "Tensor | None"]
 
@@ -65,7 +78,7 @@ Hook: TypeAlias = Callable[[Tensor], "Tensor | None"]
 class Plan:
     """What the tape keeps of a primitive's calls when a given set of its arguments is tracked, made once."""
 
-    __slots__ = ("arrays", "names", "positions", "shapes", "steps", "take")
+    __slots__ = ("arrays", "names", "needs", "positions", "shapes", "steps", "take")
 
     def __init__(self, op: Primitive, tracked: int) -> None:
         count = tracked.bit_length()
@@ -81,14 +94,19 @@ class Plan:
         self.steps = [
             (_no_rule(op, arguments[i]), [], ())
             if rule is None
-            else (rule.function, [self._place(name) for name in rule.needs], rule.statics)
+            else (_of_argument(rule, i), [self.names.index(n) for n in rule.needs if n != "i"], rule.statics)
             for i, rule in zip(self.positions, rules, strict=False)
         ]
         self.take = _taker(self.arrays)
+        self.needs = tuple(i in self.positions for i in range(len(arguments)))
 
-    def _place(self, name: str) -> int:
-        """Where a rule finds a value among the kept ones; -1 for which of ``*arrays`` it is for."""
-        return -1 if name == "i" else self.names.index(name)
+
+def _of_argument(rule: Rule, i: int) -> Callable[..., Any]:
+    """A rule's formula, told which of ``*arrays`` it is for where it asks."""
+    if "i" not in rule.needs:
+        return rule.function
+    at = rule.needs.index("i")
+    return lambda g, *values, **params: rule.function(g, *values[:at], i, *values[at:], **params)
 
 
 def _no_rule(op: Primitive, argument: str) -> Callable[..., Any]:
@@ -114,20 +132,17 @@ class Node:
         "__weakref__", "dtype", "hooks", "inputs", "kept", "kernel", "op", "params", "parents", "plan", "seq", "shape",
     )  # fmt: skip
 
-    def __init__(
-        self, op: Primitive, kernel: Kernel, plan: Plan, parents: list[Node | Leaf], params: dict[str, Any], out: Array
-    ) -> None:
-        self.op = op
-        self.kernel = kernel
-        self.plan = plan
-        self.parents = parents
-        self.params = params
-        self.kept: tuple[Any, ...] | None = None
-        self.inputs: Sequence[Any] = ()
-        self.shape = out.shape
-        self.dtype = out.dtype
-        self.hooks: list[Hook] | None = None
-        self.seq = tick()
+    op: Primitive
+    kernel: Kernel
+    plan: Plan
+    parents: list[Node | Leaf]
+    params: dict[str, Any]
+    kept: tuple[Any, ...] | None
+    inputs: Sequence[Any]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    hooks: list[Hook] | None
+    seq: int
 
 
 class Leaf:
@@ -166,13 +181,19 @@ def record(
     plan = op.plans.get(tracked)
     if plan is None:
         plan = op.plans[tracked] = Plan(op, tracked)
-    parents = []
+    parents: list[Node | Leaf] = []
     for i in plan.positions:
         parents.append(args[i].node or _node_of(args[i]))
-    node = Node(op, kernel, plan, parents, params, out)
+    node = _new(Node)
+    node.op, node.kernel, node.plan = op, kernel, plan
+    node.parents, node.params, node.inputs = parents, params, ()
+    node.shape, node.dtype = out.shape, out.dtype
+    node.hooks = None
+    node.seq = tick()
     if op.body is not None:
         node.inputs = arrays
-        node.kept = tuple([saved if name == "saved" else out for name in kernel.needs if name != "needs"])
+        offered = {"saved": saved, "out": out, "needs": plan.needs}
+        node.kept = tuple([offered[name] for name in kernel.needs])
     elif op.is_variadic:
         shapes = tuple([np.shape(a) for a in arrays])
         node.kept = (*(out if i < 0 else tuple(arrays) for i in plan.arrays), *(shapes for _ in plan.shapes))
@@ -231,17 +252,21 @@ def backward(
         RuntimeError: ``root`` requires no gradient, the tape was freed, or a kept array was written in place.
         ValueError: ``gradient`` is missing for a root of several elements, or has another shape.
     """
-    for leaf, part, is_ours in _walk([root], [gradient], retain_graph or create_graph, create_graph):
+    taken = set() if gradient is None else {id(_owner(gradient.data if isinstance(gradient, Tensor) else gradient))}
+    for leaf, g in _walk([root], [gradient], retain_graph or create_graph, create_graph).items():
         tensor = leaf.tensor()
         if tensor is None:
             continue
         if create_graph:
-            tensor.grad = part if tensor.grad is None else tensor.grad + part
-        elif tensor.grad is None:
-            tensor.grad = Tensor(part if is_ours and part.flags.c_contiguous and part.base is None else part.copy())
-        else:
+            tensor.grad = g if tensor.grad is None else tensor.grad + g
+        elif tensor.grad is not None:
             with no_grad():
-                tensor.grad += part
+                tensor.grad += g
+        else:
+            if id(_owner(g)) in taken or not _lies_as(g, tensor.data):
+                g = _copy_as(g, tensor.data)
+            taken.add(id(_owner(g)))
+            tensor.grad = Tensor(g)
 
 
 def grad(
@@ -264,10 +289,8 @@ def grad(
         if not x.requires_grad:
             raise RuntimeError(f"input {i} requires no gradient")
     wanted = [_node_of(x) for x in inputs]
-    found: dict[Node | Leaf, Gradient] = {}
     seeds = list(gradients) if gradients is not None else [None] * len(roots)
-    for leaf, part, _ in _walk(roots, seeds, retain_graph or create_graph, create_graph, set(wanted), found):
-        found[leaf] = part
+    found = _walk(roots, seeds, retain_graph or create_graph, create_graph, set(wanted))
     results: list[Tensor] = []
     for x, node in zip(inputs, wanted, strict=True):
         part = found.get(node)
@@ -301,82 +324,69 @@ def _walk(
     seeds: Sequence[Tensor | Array | None],
     retain: bool,
     create_graph: bool,
-    wanted: set[Node | Leaf] | None = None,
-    found: dict[Node | Leaf, Gradient] | None = None,
-) -> list[tuple[Leaf, Any, bool]]:
-    """Walk the tape from ``roots``, last operation first; the leaves reached, their gradients, whether unshared."""
+    wanted: Collection[Node | Leaf] = (),
+) -> dict[Any, Any]:
+    """Walk the tape from ``roots``, last operation first; the gradients of the leaves reached and of nodes ``wanted``.
+
+    Several leaves may have one array, or views of it, as their gradient; so may a leaf and a seed.
+    """
     heap: list[tuple[int, Node]] = []
     gradients: dict[Node | Leaf, Any] = {}
-    ours: set[Leaf] = set()
-    leaves: list[Leaf] = []
+    found: dict[Node | Leaf, Gradient] = {}
     push, pop = heapq.heappush, heapq.heappop
-    is_written = writes()
-
-    def send(to: Any, part: Any, node: Node | None, g: Any) -> None:
-        """Add a part to the gradient of ``to``, in its shape and type."""
-        if part.shape != to.shape:
-            part = _unbroadcast(part, to.shape, node)
-        if part.dtype is not to.dtype:
-            part = astype(part, dtype=to.dtype)
-        before = gradients.get(to)
-        if before is not None:
-            gradients[to] = before + part
-            if to.op is None:
-                ours.add(to)
-            return
-        gradients[to] = part
-        if to.op is not None:
-            push(heap, (-to.seq, to))
-        else:
-            leaves.append(to)
-            if node is not None and part is not g and type(part) is np.ndarray and part.base is None:
-                if not any(part is value for value in _flat(node.kept)):
-                    ours.add(to)
 
     now = mode()
     was_enabled, watching = now.grad_enabled, now.observers
     now.grad_enabled, now.observers = create_graph, ()
-    floats = np.seterr(all="ignore")  # an infinite gradient is an answer, as it is in the forward pass
     try:
-        for root, seed in zip(roots, seeds, strict=True):
-            seed = _seed(root, seed, create_graph)
-            send(_node_of(root), seed, None, None)
-        while heap:
-            node = pop(heap)[1]
-            g = gradients.pop(node)
-            if node.hooks:
-                g = _run_hooks(node.hooks, g)
-            if wanted is not None and found is not None and node in wanted:
-                found[node] = g
-            if node.kept is None:
-                raise RuntimeError(f"the tape of {node.op.name} was freed: use retain_graph=True to walk it twice")
-            if is_written:
-                _check_unwritten(node)
-            for observer in watching:
-                observer(node.op, "backward", (node, g), node.params, None)
-            if node.op.body is None:
-                parts = _formulas(node, g, _as_tensors(node) if create_graph else node.kept, send)
-            elif node.kernel.rule is not None and not create_graph:
-                parts = _pair(node, g, send)
-            else:
-                parts = _splice(node, g, send)
-            for observer in watching:
-                observer(node.op, "backward", (node, g), node.params, parts)
-            if not retain:
-                node.kept, node.inputs = None, ()
-        results = []
-        for leaf in leaves:
-            part, is_ours = gradients[leaf], leaf in ours
-            if leaf.hooks:
-                part, is_ours = _run_hooks(leaf.hooks, part), False
-            results.append((leaf, part, is_ours))
-        return results
+        with np.errstate(all="ignore"):  # an infinite gradient is an answer, as it is in the forward pass
+            for root, seed in zip(roots, seeds, strict=True):
+                to: Any = _node_of(root)
+                part = _seed(root, seed, create_graph)
+                if to in gradients:
+                    part = gradients[to] + part
+                elif to.op is not None:
+                    push(heap, (-to.seq, to))
+                gradients[to] = part
+            latest = last_write()
+            while heap:
+                node = pop(heap)[1]
+                g = gradients.pop(node)
+                if node.hooks:
+                    g = _run_hooks(node.hooks, g)
+                    latest = last_write()
+                if wanted and node in wanted:
+                    found[node] = g
+                if node.kept is None:
+                    raise RuntimeError(f"the tape of {node.op.name} was freed: use retain_graph=True to walk it twice")
+                if node.seq < latest:
+                    _check_unwritten(node)
+                for observer in watching:
+                    observer(node.op, "backward", (node, g), node.params, None)
+                parents, parts = _parts(node, g, create_graph)
+                for observer in watching:
+                    observer(node.op, "backward", (node, g), node.params, parts)
+                if not retain:
+                    node.kept, node.inputs = None, ()
+                for to, part in zip(parents, parts):  # noqa: B905 - as many, by construction
+                    if part is None:
+                        continue
+                    if part.shape != to.shape:
+                        part = _unbroadcast(part, to.shape, node)
+                    if part.dtype is not to.dtype:
+                        part = astype(part, dtype=to.dtype)
+                    before = gradients.get(to)
+                    if before is not None:
+                        gradients[to] = before + part
+                    else:
+                        gradients[to] = part
+                        if to.op is not None:
+                            push(heap, (-to.seq, to))
+            for leaf, g in gradients.items():  # all nodes have been popped
+                found[leaf] = _run_hooks(leaf.hooks, g) if leaf.hooks else g
+            return found
     finally:
-        np.seterr(**floats)
         now.grad_enabled, now.observers = was_enabled, watching
-
-
-Send: TypeAlias = "Callable[[Node | Leaf, Any, Node | None, Any], None]"
 
 
 def _seed(root: Tensor, seed: Tensor | Array | None, create_graph: bool) -> Gradient:
@@ -415,6 +425,24 @@ def _flat(kept: tuple[Any, ...] | None) -> list[Any]:
     return values
 
 
+def _owner(array: Array) -> Any:
+    """What holds the memory of an array."""
+    return array if array.base is None else array.base
+
+
+def _lies_as(part: Array, data: Array) -> bool:
+    """Whether a gradient fills memory of its own, and lies in it as its leaf does: row by row, or column by column."""
+    same = part.flags.f_contiguous if data.flags.f_contiguous else part.flags.c_contiguous
+    if part.base is not None:
+        same = same and part.flags.writeable and type(part.base) is np.ndarray and part.base.size == part.size
+    return same
+
+
+def _copy_as(part: Array, data: Array) -> Array:
+    """A copy of a gradient that lies in memory as its leaf does."""
+    return part.copy(order="F" if data.flags.f_contiguous and not data.flags.c_contiguous else "C")
+
+
 def _check_unwritten(node: Node) -> None:
     """Raise if an array that the node kept was written in place after the node ran."""
     array = written_since(node.kept or (), node.seq)
@@ -427,20 +455,30 @@ def _check_unwritten(node: Node) -> None:
         )
 
 
-def _formulas(node: Node, g: Any, kept: Any, send: Send) -> Sequence[Any]:
-    """Send on the gradients by the formulas of a plain primitive."""
+def _parts(node: Node, g: Any, create_graph: bool) -> tuple[Sequence[Any], Sequence[Any]]:
+    """To whom the gradient of a node goes on, and what each gets: by formula, by its kernel's rule, or by its body."""
+    plan = node.plan
+    if not plan.steps:
+        rule = node.kernel.rule
+        if rule is None or create_graph:
+            return _splice(node, g)
+        names = node.kernel.statics
+        params = {k: node.params[k] for k in names if k in node.params} if names else {}
+        every = rule(g, *(node.kept or ()), **params)
+        return node.parents, [every[i] for i in plan.positions]
+    kept: Any = _as_tensors(node) if create_graph else node.kept
     parts = []
-    for at, (function, places, statics) in enumerate(node.plan.steps):
-        if not statics and len(places) == 1:
-            part = function(g, kept[places[0]])
-        elif not statics and not places:
-            part = function(g)
+    for function, places, statics in plan.steps:
+        if statics:
+            values = [kept[place] for place in places]
+            parts.append(function(g, *values, **{k: node.params[k] for k in statics if k in node.params}))
+        elif not places:
+            parts.append(function(g))
+        elif len(places) == 1:
+            parts.append(function(g, kept[places[0]]))
         else:
-            values = [node.plan.positions[at] if place < 0 else kept[place] for place in places]
-            part = function(g, *values, **{k: node.params[k] for k in statics if k in node.params})
-        send(node.parents[at], part, node, g)
-        parts.append(part)
-    return parts
+            parts.append(function(g, *[kept[place] for place in places]))
+    return node.parents, parts
 
 
 def _as_tensors(node: Node) -> list[Any]:
@@ -469,24 +507,8 @@ def _attached(value: Any, parent: Node | Leaf | None) -> Any:
     return tensor
 
 
-def _pair(node: Node, g: Array, send: Send) -> Sequence[Any]:
-    """Send on the gradients by the rule of the kernel that ran."""
-    kernel, kept = node.kernel, iter(node.kept or ())
-    positions = node.plan.positions
-    needs = tuple(i in positions for i in range(len(node.inputs)))
-    values = [needs if name == "needs" else next(kept) for name in kernel.needs]
-    assert kernel.rule is not None
-    params = {k: node.params[k] for k in kernel.statics if k in node.params}
-    parts: Sequence[Any] = kernel.rule(g, *values, **params)
-    for parent, i in zip(node.parents, positions, strict=True):
-        part = parts[i]
-        if part is not None:
-            send(parent, part.copy() if any(part is other for other in parts[:i]) else part, node, g)
-    return parts
-
-
-def _splice(node: Node, g: Gradient, send: Send) -> Sequence[Any]:
-    """Run the body of a fused primitive on the node's inputs, and walk on through what that records."""
+def _splice(node: Node, g: Gradient) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Run the body of a fused primitive on the node's inputs: the walk goes on through what that records."""
     parents = dict(zip(node.plan.positions, node.parents, strict=True))
     args = [_attached(a, parents.get(i)) for i, a in enumerate(node.inputs)]
     now = mode()
@@ -497,8 +519,8 @@ def _splice(node: Node, g: Gradient, send: Send) -> Sequence[Any]:
     finally:
         now.grad_enabled = create_graph
     if isinstance(out, Tensor) and out.requires_grad:
-        send(_node_of(out), g, None, g)
-    return ()
+        return [_node_of(out)], [g]
+    return [], []
 
 
 def _unbroadcast(part: Any, shape: tuple[int, ...], node: Node | None) -> Any:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from tt_foundation.activations import log_softmax, softmax
 from tt_foundation.layers import linear
 from tt_foundation.losses import Reduction, class_cross_entropy
 from tt_foundation.optim import adam_step, sgd_step
+from tt_foundation.optimizer import Pack
 from tt_foundation.primitive import Array, kernel
 
 __all__: list[str] = []
@@ -50,9 +51,12 @@ def linear_gradient(g: Array, saved: tuple[Array, Array, Array | None], needs: N
         g = g * (activated > 0)
     rows = g.reshape(-1, g.shape[-1])
     wrt_x = np.matmul(g, weight) if needs[0] else None
-    wrt_weight = np.matmul(rows.T, x.reshape(-1, x.shape[-1])) if needs[1] else None
-    wrt_bias = rows.sum(axis=0) if len(needs) > 2 and needs[2] else None
-    return (wrt_x, wrt_weight, wrt_bias)[: len(needs)]
+    wrt_weight = None
+    if needs[1]:  # in the weight's own memory order
+        inputs = x.reshape(-1, x.shape[-1])
+        wrt_weight = np.matmul(rows.T, inputs) if weight.flags.c_contiguous else np.matmul(inputs.T, rows).T
+    wrt_bias = np.add.reduce(rows, axis=0) if needs[2] else None
+    return wrt_x, wrt_weight, wrt_bias
 
 
 @kernel(softmax, "numpy")
@@ -105,27 +109,28 @@ def class_cross_entropy_of_rows(
     is_plain = logits.ndim == 2 and weight is None and not label_smoothing and reduction == "mean"
     if not is_plain or not logits.size or (ids == ignore_index).any():
         return NotImplemented
-    rows = np.arange(len(ids))
-    p = logits - logits.max(axis=1, keepdims=True)
-    at_class = p[rows, ids]
+    p = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
+    at_class = p[np.arange(len(ids)), ids]
     np.exp(p, out=p)
-    total = p.sum(axis=1, keepdims=True)
-    loss = (np.log(total[:, 0]) - at_class).mean()
+    total = np.add.reduce(p, axis=1, keepdims=True)
     p /= total
-    return np.asarray(loss), (p, ids)
+    at_class -= np.log(total[:, 0])
+    return np.asarray(np.add.reduce(at_class) / p.dtype.type(-len(ids))), (p, ids)
 
 
 @class_cross_entropy_of_rows.gradient
-def class_cross_entropy_gradient(g: Array, saved: tuple[Array, Array], needs: Needs) -> tuple[Array | None, ...]:
+def class_cross_entropy_gradient(g: Array, saved: tuple[Array, Array]) -> tuple[Array | None, ...]:
     p, ids = saved
     share = g / len(ids)
     part = p * share
     part[np.arange(len(ids)), ids] -= share
-    return (part, None, None)[: len(needs)]
+    return part, None, None
 
 
 _BLOCK = 65_536
-"""Elements of a block: few enough for the second-level cache, enough for the calls not to count."""
+"""The most elements of a block: few enough to stay in the second-level cache, enough for the calls not to count."""
+
+Update: TypeAlias = Callable[..., None]
 
 
 class _Scratch(threading.local):
@@ -143,13 +148,56 @@ class _Scratch(threading.local):
 _scratch = _Scratch()
 
 
-def _flat_blocks(arrays: tuple[Array, ...]) -> Iterator[tuple[Array, ...]]:
-    """The arrays, all of one size, cut alike into flat views of at most a block, and as much scratch, twice."""
-    flat = [a.reshape(-1) for a in arrays]
-    t, u = _scratch.of(flat[0].dtype)
-    for start in range(0, flat[0].size, _BLOCK):
-        size = min(_BLOCK, flat[0].size - start)
-        yield (*[a[start : start + size] for a in flat], t[:size], u[:size])
+def _is_flat(params: list[Array], grads: list[Array]) -> bool:
+    """Whether each parameter and its gradient lie alike in memory without gaps, and all are of one type."""
+    return all(
+        p.dtype == g.dtype == params[0].dtype
+        and ((p.flags.c_contiguous and g.flags.c_contiguous) or (p.flags.f_contiguous and g.flags.f_contiguous))
+        for p, g in zip(params, grads, strict=True)
+    )
+
+
+def _flat(array: Array) -> Array:
+    """The elements as they lie in memory, a view."""
+    return array.reshape(-1) if array.flags.c_contiguous else array.T.reshape(-1)
+
+
+def _in_blocks(update: Update, params: list[Array], grads: list[Array], *kept: list[Any]) -> None:
+    """Call ``update(p, g, *kept, t, u)`` on flat blocks, ``t`` and ``u`` being scratch of their size.
+
+    Small parameters whose kept arrays are packed come several together: a bias costs as many calls as a matrix else.
+    """
+    t, u = _scratch.of(params[0].dtype)
+    start = 0
+    for run in _runs(params, are_packed=all(isinstance(k, Pack) for k in kept)):
+        views = [_flat(params[i]) for i in run]
+        p = views[0] if len(run) == 1 else np.concatenate(views)
+        g = _flat(grads[run[0]]) if len(run) == 1 else np.concatenate([_flat(grads[i]) for i in run])
+        stop = start + p.size
+        rest = [k.memory[start:stop] if isinstance(k, Pack) else _flat(k[run[0]]) for k in kept]
+        count = -(-p.size // _BLOCK)
+        for i in range(count):
+            at, end = p.size * i // count, p.size * (i + 1) // count
+            update(*[a[at:end] for a in (p, g, *rest)], t[: end - at], u[: end - at])
+        if len(run) > 1:
+            at = 0
+            for view in views:
+                view[:] = p[at : at + view.size]
+                at += view.size
+        start = stop
+
+
+def _runs(params: list[Array], *, are_packed: bool) -> list[list[int]]:
+    """Which parameters to take together: neighbours that fill at most a block, if that is possible at all."""
+    runs: list[list[int]] = []
+    size = _BLOCK
+    for i, p in enumerate(params):
+        size += p.size
+        if size > _BLOCK or not are_packed:
+            runs.append([])
+            size = p.size
+        runs[-1].append(i)
+    return runs
 
 
 @kernel(adam_step, "numpy")
@@ -169,28 +217,29 @@ def adam_step_in_place(
     decoupled_weight_decay: bool,
 ) -> Any:
     """Adam block by block, with two buffers for all that is passing."""
-    if amsgrad or not all(a.flags.c_contiguous for arrays in (params, grads) for a in arrays):
+    if amsgrad or not _is_flat(params, grads):
         return NotImplemented
-    beta1, beta2 = betas
-    root = math.sqrt(1 - beta2**step)
-    rate = lr / (1 - beta1**step) * root
-    for arrays in zip(params, grads, exp_avgs, exp_avg_sqs, strict=True):
-        for p, g, m, v, t, u in _flat_blocks(arrays):
-            if weight_decay and decoupled_weight_decay:
-                p *= 1 - lr * weight_decay
-            elif weight_decay:
-                g = np.add(g, np.multiply(p, weight_decay, out=u), out=u)
-            m *= beta1
-            m += np.multiply(g, 1 - beta1, out=t)
-            np.multiply(g, g, out=t)
-            t *= 1 - beta2
-            v *= beta2
-            v += t
-            np.sqrt(v, out=t)
-            t += eps * root
-            np.divide(m, t, out=t)
-            t *= rate
-            p -= t
+    root = math.sqrt(1 - betas[1] ** step)
+    constants = (*betas, 1 - betas[0], 1 - betas[1], eps * root, lr / (1 - betas[0] ** step) * root)
+    # As arrays, which NumPy need not convert in every call.
+    beta1, beta2, rest1, rest2, floor, rate = (np.asarray(c, params[0].dtype) for c in constants)
+
+    def update(p: Array, g: Array, m: Array, v: Array, t: Array, u: Array) -> None:
+        if weight_decay and decoupled_weight_decay:
+            np.multiply(p, 1 - lr * weight_decay, p)
+        elif weight_decay:
+            g = np.add(g, np.multiply(p, weight_decay, u), u)
+        np.multiply(m, beta1, m)
+        np.add(m, np.multiply(g, rest1, t), m)
+        np.multiply(np.multiply(g, g, t), rest2, t)
+        np.multiply(v, beta2, v)
+        np.add(v, t, v)
+        np.add(np.sqrt(v, t), floor, t)
+        np.multiply(np.divide(m, t, t), rate, t)
+        np.subtract(p, t, p)
+
+    _in_blocks(update, params, grads, exp_avgs, exp_avg_sqs)
+    return None
 
 
 @kernel(sgd_step, "numpy")
@@ -207,16 +256,18 @@ def sgd_step_in_place(
     nesterov: bool,
 ) -> Any:
     """Gradient descent block by block, with two buffers for all that is passing."""
-    if not all(a.flags.c_contiguous for arrays in (params, grads) for a in arrays):
+    if not _is_flat(params, grads):
         return NotImplemented
-    for arrays in zip(params, grads, momentum_buffers, strict=True):
-        for p, g, *rest in _flat_blocks(tuple(a for a in arrays if a is not None)):
-            t, u = rest[-2:]
-            if weight_decay:
-                g = np.add(g, np.multiply(p, weight_decay, out=t), out=t)
-            if len(rest) == 3:
-                buffer = rest[0]
-                buffer *= momentum
-                buffer += g if step == 1 or not dampening else np.multiply(g, 1 - dampening, out=u)
-                g = np.add(g, np.multiply(buffer, momentum, out=u), out=t) if nesterov else buffer
-            p -= np.multiply(g, lr, out=u)
+
+    def update(p: Array, g: Array, *rest: Array) -> None:
+        *buffers, t, u = rest
+        if weight_decay:
+            g = np.add(g, np.multiply(p, weight_decay, out=t), out=t)
+        for buffer in buffers:
+            buffer *= momentum
+            buffer += g if step == 1 or not dampening else np.multiply(g, 1 - dampening, out=u)
+            g = np.add(g, np.multiply(buffer, momentum, out=u), out=t) if nesterov else buffer
+        p -= np.multiply(g, lr, out=u)
+
+    _in_blocks(update, params, grads, *([momentum_buffers] if momentum else []))
+    return None

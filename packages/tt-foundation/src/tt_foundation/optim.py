@@ -146,8 +146,12 @@ class Adagrad(Optimizer):
             eps=eps,
         )
 
-    def _zeros(self, p: Tensor, group: Mapping[str, Any]) -> dict[str, Array]:
-        return {"sum": np.full_like(p.data, group["initial_accumulator_value"])}
+    def _zeros(self, name: str, params: list[Tensor], group: Mapping[str, Any]) -> list[Array | None]:
+        sums = super()._zeros(name, params, group)
+        for total in sums:
+            if total is not None:
+                total += group["initial_accumulator_value"]
+        return sums
 
 
 @procedure("params", "square_avgs", "grad_avgs", "momentum_buffers")

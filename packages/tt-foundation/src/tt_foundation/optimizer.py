@@ -5,7 +5,7 @@ Calls a method's rule with lists of arrays. Knows tensors and their ``grad``; kn
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, ClassVar, TypeAlias
 
@@ -14,7 +14,7 @@ import numpy as np
 from tt_foundation.primitive import Array, Procedure
 from tt_foundation.tensor import Tensor
 
-__all__ = ["Optimizer", "Params"]
+__all__ = ["Optimizer", "Pack", "Params"]
 
 Params: TypeAlias = Iterable[Tensor | Mapping[str, Any]]
 
@@ -28,6 +28,22 @@ _RANGES = {
     "momentum": (0, np.inf),
     "weight_decay": (0, np.inf),
 }
+
+
+class Pack(list["Array | None"]):
+    """Zeros shaped and laid out like given arrays of one type, one after another in one piece of ``memory``.
+
+    A step over many small arrays can so be taken as one over a large one.
+    """
+
+    def __init__(self, arrays: Sequence[Array]) -> None:
+        self.memory = np.zeros(sum(a.size for a in arrays), arrays[0].dtype)
+        start = 0
+        for a in arrays:
+            part = self.memory[start : start + a.size]
+            by_columns = a.flags.f_contiguous and not a.flags.c_contiguous
+            self.append(part.reshape(a.shape[::-1]).T if by_columns else part.reshape(a.shape))
+            start += a.size
 
 
 class Optimizer:
@@ -52,6 +68,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
+        self._packs: dict[tuple[Tensor, ...], list[list[Array | None]]] = {}
         if isinstance(params, Tensor | Mapping):
             raise TypeError(f"an optimizer needs a list of tensors or of groups, got one {type(params).__name__}")
         given: list[Any] = list(params)
@@ -103,24 +120,42 @@ class Optimizer:
         for group in self.param_groups:
             options = {name: group[name] for name in self.defaults}
             for step, params in self._by_step(group):
-                kept = [[self.state[p].get(name) for p in params] for name in self.keeps]
-                self.rule(params, [p.grad for p in params], *kept, step=step, **options)
+                self.rule(params, [p.grad for p in params], *self._kept(params), step=step, **options)
 
     def _by_step(self, group: Mapping[str, Any]) -> Iterator[tuple[int, list[Tensor]]]:
         """Count the step for the parameters that have a gradient, and gather those that are equally far."""
+        having = [p for p in group["params"] if p.grad is not None]
+        self._start([p for p in having if p not in self.state], group)
         gathered: dict[int, list[Tensor]] = {}
-        for p in group["params"]:
-            if p.grad is not None:
-                state = self.state.get(p)
-                if state is None:
-                    state = self.state[p] = {"step": 0, **self._zeros(p, group)}
-                state["step"] += 1
-                gathered.setdefault(state["step"], []).append(p)
+        for p in having:
+            state = self.state[p]
+            state["step"] += 1
+            gathered.setdefault(state["step"], []).append(p)
         yield from gathered.items()
 
-    def _zeros(self, p: Tensor, group: Mapping[str, Any]) -> dict[str, Array]:
-        """What is kept for a parameter before its first step."""
-        return {name: np.zeros_like(p.data) for name, option in self.keeps.items() if option is None or group[option]}
+    def _start(self, params: list[Tensor], group: Mapping[str, Any]) -> None:
+        """Make what is kept for parameters before their first step."""
+        alike: dict[np.dtype[Any], list[Tensor]] = {}
+        for p in params:
+            alike.setdefault(p.dtype, []).append(p)
+        for some in alike.values():
+            packs = {name: self._zeros(name, some, group) for name in self.keeps}
+            self._packs[tuple(some)] = list(packs.values())
+            for i, p in enumerate(some):
+                kept = {name: pack[i] for name, pack in packs.items() if pack[i] is not None}
+                self.state[p] = {"step": 0, **kept}
+
+    def _zeros(self, name: str, params: list[Tensor], group: Mapping[str, Any]) -> list[Array | None]:
+        """What is kept under a name before the first step, for each parameter; None where the options spare it."""
+        option = self.keeps[name]
+        if option is None or group[option]:
+            return Pack([p.data for p in params])
+        return [None] * len(params)
+
+    def _kept(self, params: list[Tensor]) -> list[list[Array | None]]:
+        """What is kept for parameters: in packs, where these were started together."""
+        packs = self._packs.get(tuple(params))
+        return packs or [[self.state[p].get(name) for p in params] for name in self.keeps]
 
     def bytes_per_parameter(self) -> dict[str, float]:
         """The bytes that training holds for each number it trains, measured: the number, its gradient, what is kept.
@@ -159,15 +194,26 @@ class Optimizer:
         if missing := {"state", "param_groups"} - state_dict.keys():
             raise ValueError(f"a state of {name} needs {' and '.join(sorted(missing))}, got {sorted(state_dict)}")
         groups = [self._loaded_group(*pair) for pair in self._paired(state_dict["param_groups"])]
-        params = [p for group in groups for p in group["params"]]
-        state: dict[Tensor, dict[str, Any]] = {}
-        for number, kept in state_dict["state"].items():
-            if not str(number).isdigit() or int(number) >= len(params):
-                raise ValueError(f"the state is of a parameter {number}; {name} has {len(params)}")
-            group = next(group for group in groups if any(p is params[int(number)] for p in group["params"]))
-            state[params[int(number)]] = self._loaded_state(number, kept, params[int(number)], group)
+        owners = [(p, group) for group in groups for p in group["params"]]
+        saved: dict[int, Any] = {}
+        for key, kept in state_dict["state"].items():
+            number = int(key) if str(key).isdigit() else -1
+            if not 0 <= number < len(owners):
+                raise ValueError(f"the state is of a parameter {key}; {name} has {len(owners)}")
+            self._check_kept(number, kept, *owners[number])
+            saved[number] = kept
         self.param_groups[:] = groups
-        self.state = {p: state[p] for p in params if p in state}
+        self.state, self._packs = {}, {}
+        numbers = self._numbers()
+        for group in groups:
+            self._start([p for p in group["params"] if numbers[p] in saved], group)
+        for number, kept in saved.items():
+            state = self.state[owners[number][0]]
+            for key, value in kept.items():
+                if key == "step":
+                    state[key] = int(value)
+                else:
+                    state[key][...] = value
 
     def _numbers(self) -> dict[Tensor, int]:
         return {p: i for i, p in enumerate(chain.from_iterable(group["params"] for group in self.param_groups))}
@@ -191,21 +237,19 @@ class Optimizer:
         self._check(loaded)
         return loaded
 
-    def _loaded_state(self, number: Any, kept: Any, p: Tensor, group: Mapping[str, Any]) -> dict[str, Any]:
-        """A copy of what is kept for a parameter, checked."""
-        zeros = self._zeros(p, group)
-        if kept.keys() != {"step", *zeros}:
-            expected, found = sorted({"step", *zeros}), sorted(kept)
+    def _check_kept(self, number: int, kept: Mapping[str, Any], p: Tensor, group: Mapping[str, Any]) -> None:
+        """Refuse what is not what this method keeps for a parameter."""
+        names = [name for name, option in self.keeps.items() if option is None or group[option]]
+        if kept.keys() != {"step", *names}:
+            expected, found = sorted({"step", *names}), sorted(kept)
             raise ValueError(f"{type(self).__name__} keeps {expected}, the state of parameter {number} has {found}")
-        loaded: dict[str, Any] = {"step": int(kept["step"])}
-        for name, like in zeros.items():
+        int(kept["step"])
+        for name in names:
             array = np.asarray(kept[name])
-            if (array.shape, array.dtype) != (like.shape, like.dtype):
+            if (array.shape, array.dtype) != (p.shape, p.dtype):
                 raise ValueError(
-                    f"{name} of parameter {number} needs {like.dtype} {like.shape}, got {array.dtype} {array.shape}"
+                    f"{name} of parameter {number} needs {p.dtype} {p.shape}, got {array.dtype} {array.shape}"
                 )
-            loaded[name] = array.copy()
-        return loaded
 
     def __repr__(self) -> str:
         options = [", ".join(f"{k}={v}" for k, v in g.items() if k != "params") for g in self.param_groups]

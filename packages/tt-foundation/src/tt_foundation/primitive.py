@@ -51,6 +51,7 @@ __all__ = [
     "fused",
     "gradient",
     "kernel",
+    "last_write",
     "mode",
     "observe",
     "observers",
@@ -65,7 +66,6 @@ __all__ = [
     "tensor_class",
     "tick",
     "use_backend",
-    "writes",
     "written_since",
     "wrote",
 ]
@@ -137,6 +137,8 @@ tick = itertools.count(1).__next__
 _new = object.__new__
 _Tensor: type[Any] = type("NoTensorYet", (), {})
 _tape: Tape | None = None
+_record: Callable[..., Any] | None = None
+_NumPyArray, _NumPyScalar = np.ndarray, np.generic  # looked up at every call of an operation
 
 
 def register_tensor(cls: type[Any]) -> None:
@@ -152,8 +154,8 @@ def tensor_class() -> type[Any]:
 
 def register_tape(new: Tape | None) -> None:
     """Make ``new`` the tape; while there is none, nothing is tracked."""
-    global _tape
-    _tape = new
+    global _tape, _record
+    _tape, _record = new, None if new is None else new.record
 
 
 def tape() -> Tape:
@@ -167,7 +169,8 @@ def tape() -> Tape:
     return _tape
 
 
-_writes: dict[int, tuple[weakref.ref[Array], int]] = {}
+_writes: dict[int, list[Any]] = {}  # address -> weak reference to the owner, moment of its last write
+_last_write = [0]
 
 
 def _owner(array: Array) -> Array:
@@ -179,14 +182,17 @@ def _owner(array: Array) -> Array:
 
 def wrote(array: Array) -> None:
     """Enter an in-place write to ``array`` in the write log; every such operation of the library calls this."""
-    owner = _owner(array)
+    owner = array if array.base is None else _owner(array)
     key = id(owner)
-    _writes[key] = (weakref.ref(owner, lambda _: _writes.pop(key, None)), tick())
+    entry = _writes.get(key)
+    if entry is None or entry[0]() is not owner:
+        entry = _writes[key] = [weakref.ref(owner, lambda _: _writes.pop(key, None)), 0]
+    entry[1] = _last_write[0] = tick()
 
 
-def writes() -> bool:
-    """Whether the write log has any entry."""
-    return bool(_writes)
+def last_write() -> int:
+    """The moment of :func:`tick` at which any array was last written in place; 0 if none was."""
+    return _last_write[0]
 
 
 def written_since(values: Sequence[Any], moment: int) -> Array | None:
@@ -218,8 +224,9 @@ class Kernel:
     def gradient(self, rule: F) -> F:
         """Attach the pair's rule: ``rule(g, ...)`` naming any of ``saved``, ``out``, ``needs`` and static parameters.
 
-        It returns one gradient (or None) for each positional argument; ``needs[i]`` tells whether argument ``i``
-        wants one. It sees arrays only and never writes into ``g``.
+        It returns one gradient (or None) for each positional argument of the primitive; ``needs[i]`` tells whether
+        argument ``i`` wants one. It sees arrays only, never writes into ``g``, and gives new arrays, ``g`` or views of
+        it.
         """
         self.needs, self.statics = _signature(rule)
         unknown = set(self.needs) - {"saved", "out", "needs"}
@@ -282,7 +289,7 @@ class Primitive:
                 if a.requires_grad:
                     tracked += bit
                 a = a.data
-            elif isinstance(a, np.generic):
+            elif isinstance(a, _NumPyScalar):
                 # Beside a tensor np.sqrt(2) is as weak as 2.0 is: it must not turn float32 into float64.
                 a = float(a) if type(a) is np.float64 and len(args) > 1 else np.asarray(a)
             arrays.append(a)
@@ -292,7 +299,7 @@ class Primitive:
             out = implementation.function(*arrays, **params)
             if out is not NotImplemented:
                 break
-        if type(out) is not np.ndarray:
+        if type(out) is not _NumPyArray:
             if type(out) is tuple:
                 out, saved = out
             out = np.asarray(out)
@@ -300,11 +307,12 @@ class Primitive:
             return out
         result: Any = _new(_Tensor)
         result.data = out
-        result.grad = result.node = None
-        if tracked and now.grad_enabled and _tape is not None and out.dtype.kind == "f":
-            result.node = _tape.record(self, implementation, args, arrays, params, out, saved, tracked)
+        result.grad = None
+        if tracked and now.grad_enabled and _record is not None and out.dtype.kind == "f":
+            result.node = _record(self, implementation, args, arrays, params, out, saved, tracked)
             result.requires_grad = True
         else:
+            result.node = None
             result.requires_grad = False
         return result
 
@@ -358,9 +366,11 @@ class Procedure:
                 self.reference(*arrays, **params)
         finally:
             for i in self.writes:
+                last = None
                 for array in arrays[i] if isinstance(arrays[i], list) else [arrays[i]]:
-                    if array is not None:
+                    if array is not None and (last is None or array.base is not last):
                         wrote(array)
+                        last = array.base
             _thread.mode.observers = watching
         for observer in watching:
             observer(self, "forward", args, params, args)
@@ -370,10 +380,10 @@ class Procedure:
 
 
 def _unwrap(a: Any) -> Any:
-    """The array of a tensor, the arrays of a sequence of tensors, anything else as it is."""
+    """The array of a tensor, the arrays of a list of tensors, anything else as it is."""
     if isinstance(a, _Tensor):
         return a.data
-    if isinstance(a, list | tuple):
+    if isinstance(a, list | tuple) and a and isinstance(a[0], _Tensor):
         return [_unwrap(item) for item in a]
     return a
 
@@ -537,8 +547,8 @@ def gradient(op: Any, argument: str) -> Callable[[F], F]:
 
     The rule names what it needs: arguments of the primitive, ``out``, ``<argument>_shape`` (costs no array), and the
     call's static parameters as keyword-only ones. For ``*arrays`` it also takes ``i``, which of them it is for. What
-    the rules of the tracked arguments name is exactly what the tape keeps. A rule never writes into ``g``, and need
-    not undo broadcasting.
+    the rules of the tracked arguments name is exactly what the tape keeps. A rule never writes into ``g``, gives a new
+    array, ``g`` or a view of it, and need not undo broadcasting.
 
     Raises:
         TypeError: the primitive has no such argument, or the rule names something that is not there.
