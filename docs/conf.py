@@ -40,7 +40,7 @@ autodoc_default_options = {"members": True}
 nitpick_ignore_regex = [("py:class", r"(numpy|np|collections|typing)\..*")]
 suppress_warnings = ["myst.header"]
 
-PACKAGES = ["tt_foundation", "tt_capstone"]
+PACKAGES = ["tt_foundation", "tt_architectures", "tt_course", "tt_capstone"]
 
 
 INVENTORIES = {"python": "https://docs.python.org/3", "numpy": "https://numpy.org/doc/stable"}

@@ -1,0 +1,35 @@
+"""The package as a distribution: what its users install is what is tested here.
+
+tox sets TT_INSTALLED=1 and installs this wheel and those it needs; ``./run test`` uses the source tree.
+"""
+
+import importlib.metadata
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import tt_course
+
+INSTALLED = os.environ.get("TT_INSTALLED") == "1"
+FOLDER = Path(tt_course.__file__).parent
+
+
+def test_metadata_version_is_the_module_version() -> None:
+    assert importlib.metadata.version("tt-course") == tt_course.__version__
+
+
+def test_is_imported_from_the_wheel_where_one_is_installed_and_from_the_source_tree_elsewhere() -> None:
+    assert FOLDER.parent.name == ("site-packages" if INSTALLED else "src")
+
+
+def test_ships_its_type_marker() -> None:
+    assert (FOLDER / "py.typed").is_file()
+
+
+def test_no_tier_is_imported_by_any_module() -> None:
+    names = [module.name for module in pkgutil.walk_packages([str(FOLDER)], "tt_course.")]
+    code = f"import importlib, sys; [importlib.import_module(name) for name in {names}]; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {name.partition(".")[0] for name in loaded if name.startswith("tt_")} == {"tt_course"}
