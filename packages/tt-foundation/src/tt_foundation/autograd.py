@@ -14,7 +14,6 @@ import heapq
 import weakref
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ContextDecorator
-from operator import itemgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,6 +28,7 @@ from tt_foundation.primitive import (
     last_write,
     mode,
     register_tape,
+    taker,
     tick,
     written_since,
 )
@@ -97,7 +97,7 @@ class Plan:
             else (_of_argument(rule, i), [self.names.index(n) for n in rule.needs if n != "i"], rule.statics)
             for i, rule in zip(self.positions, rules, strict=False)
         ]
-        self.take = _taker(self.arrays)
+        self.take = taker(self.arrays)
         self.needs = tuple(i in self.positions for i in range(len(arguments)))
 
 
@@ -116,13 +116,6 @@ def _no_rule(op: Primitive, argument: str) -> Callable[..., Any]:
         raise RuntimeError(f"{op.name} has no gradient with respect to {argument!r}")
 
     return rule
-
-
-def _taker(indices: list[int]) -> Callable[[list[Any]], tuple[Any, ...]]:
-    """A function that takes the elements at ``indices`` out of a list, as fast as can be."""
-    if len(indices) > 1:
-        return itemgetter(*indices)
-    return (lambda values: (values[indices[0]],)) if indices else lambda values: ()
 
 
 class Node:
@@ -192,8 +185,7 @@ def record(
     node.seq = tick()
     if op.body is not None:
         node.inputs = arrays
-        offered = {"saved": saved, "out": out, "needs": plan.needs}
-        node.kept = tuple([offered[name] for name in kernel.needs])
+        node.kept = kernel.take((saved, out, plan.needs))
     elif op.is_variadic:
         shapes = tuple([np.shape(a) for a in arrays])
         node.kept = (*(out if i < 0 else tuple(arrays) for i in plan.arrays), *(shapes for _ in plan.shapes))
@@ -252,7 +244,8 @@ def backward(
         RuntimeError: ``root`` requires no gradient, the tape was freed, or a kept array was written in place.
         ValueError: ``gradient`` is missing for a root of several elements, or has another shape.
     """
-    taken = set() if gradient is None else {id(_owner(gradient.data if isinstance(gradient, Tensor) else gradient))}
+    seed = gradient.data if isinstance(gradient, Tensor) else gradient
+    taken = set() if seed is None else {id(seed if seed.base is None else seed.base)}
     for leaf, g in _walk([root], [gradient], retain_graph or create_graph, create_graph).items():
         tensor = leaf.tensor()
         if tensor is None:
@@ -263,9 +256,12 @@ def backward(
             with no_grad():
                 tensor.grad += g
         else:
-            if id(_owner(g)) in taken or not _lies_as(g, tensor.data):
-                g = _copy_as(g, tensor.data)
-            taken.add(id(_owner(g)))
+            owner = g if g.base is None else g.base
+            if id(owner) in taken or not _lies_as(g, tensor.data):
+                owner = np.empty_like(tensor.data, subok=False)
+                owner[...] = g
+                g = owner
+            taken.add(id(owner))
             tensor.grad = Tensor(g)
 
 
@@ -361,11 +357,29 @@ def _walk(
                     raise RuntimeError(f"the tape of {node.op.name} was freed: use retain_graph=True to walk it twice")
                 if node.seq < latest:
                     _check_unwritten(node)
-                for observer in watching:
-                    observer(node.op, "backward", (node, g), node.params, None)
-                parents, parts = _parts(node, g, create_graph)
-                for observer in watching:
-                    observer(node.op, "backward", (node, g), node.params, parts)
+                if watching:
+                    for observer in watching:
+                        observer(node.op, "backward", (node, g), node.params, None)
+                steps = node.plan.steps
+                parents: Sequence[Any] = node.parents
+                if not steps:
+                    parents, parts = _fused_parts(node, g, create_graph)
+                else:
+                    kept = _as_tensors(node) if create_graph else node.kept
+                    parts = []
+                    for rule, places, statics in steps:
+                        if statics:
+                            params = {name: node.params[name] for name in statics if name in node.params}
+                            parts.append(rule(g, *[kept[i] for i in places], **params))
+                        elif not places:
+                            parts.append(rule(g))
+                        elif len(places) == 1:
+                            parts.append(rule(g, kept[places[0]]))
+                        else:
+                            parts.append(rule(g, *[kept[i] for i in places]))
+                if watching:
+                    for observer in watching:
+                        observer(node.op, "backward", (node, g), node.params, parts)
                 if not retain:
                     node.kept, node.inputs = None, ()
                 for to, part in zip(parents, parts):  # noqa: B905 - as many, by construction
@@ -375,9 +389,8 @@ def _walk(
                         part = _unbroadcast(part, to.shape, node)
                     if part.dtype is not to.dtype:
                         part = astype(part, dtype=to.dtype)
-                    before = gradients.get(to)
-                    if before is not None:
-                        gradients[to] = before + part
+                    if to in gradients:
+                        gradients[to] = gradients[to] + part
                     else:
                         gradients[to] = part
                         if to.op is not None:
@@ -425,22 +438,12 @@ def _flat(kept: tuple[Any, ...] | None) -> list[Any]:
     return values
 
 
-def _owner(array: Array) -> Any:
-    """What holds the memory of an array."""
-    return array if array.base is None else array.base
-
-
-def _lies_as(part: Array, data: Array) -> bool:
-    """Whether a gradient fills memory of its own, and lies in it as its leaf does: row by row, or column by column."""
-    same = part.flags.f_contiguous if data.flags.f_contiguous else part.flags.c_contiguous
-    if part.base is not None:
-        same = same and part.flags.writeable and type(part.base) is np.ndarray and part.base.size == part.size
-    return same
-
-
-def _copy_as(part: Array, data: Array) -> Array:
-    """A copy of a gradient that lies in memory as its leaf does."""
-    return part.copy(order="F" if data.flags.f_contiguous and not data.flags.c_contiguous else "C")
+def _lies_as(g: Array, data: Array) -> bool:
+    """Whether a gradient fills memory of its own, and lies in it as its leaf does."""
+    if g.strides != data.strides:
+        return False
+    base = g.base
+    return base is None or (type(base) is np.ndarray and base.size == g.size and g.flags.writeable)
 
 
 def _check_unwritten(node: Node) -> None:
@@ -455,30 +458,15 @@ def _check_unwritten(node: Node) -> None:
         )
 
 
-def _parts(node: Node, g: Any, create_graph: bool) -> tuple[Sequence[Any], Sequence[Any]]:
-    """To whom the gradient of a node goes on, and what each gets: by formula, by its kernel's rule, or by its body."""
-    plan = node.plan
-    if not plan.steps:
-        rule = node.kernel.rule
-        if rule is None or create_graph:
-            return _splice(node, g)
-        names = node.kernel.statics
-        params = {k: node.params[k] for k in names if k in node.params} if names else {}
-        every = rule(g, *(node.kept or ()), **params)
-        return node.parents, [every[i] for i in plan.positions]
-    kept: Any = _as_tensors(node) if create_graph else node.kept
-    parts = []
-    for function, places, statics in plan.steps:
-        if statics:
-            values = [kept[place] for place in places]
-            parts.append(function(g, *values, **{k: node.params[k] for k in statics if k in node.params}))
-        elif not places:
-            parts.append(function(g))
-        elif len(places) == 1:
-            parts.append(function(g, kept[places[0]]))
-        else:
-            parts.append(function(g, *[kept[place] for place in places]))
-    return node.parents, parts
+def _fused_parts(node: Node, g: Any, create_graph: bool) -> tuple[Sequence[Any], Sequence[Any]]:
+    """To whom the gradient of a fused primitive goes on, and what each gets: by its kernel's rule, or by its body."""
+    rule = node.kernel.rule
+    if rule is None or create_graph:
+        return _splice(node, g)
+    names = node.kernel.statics
+    params = {k: node.params[k] for k in names if k in node.params} if names else {}
+    every = rule(g, *(node.kept or ()), **params)
+    return node.parents, [every[i] for i in node.plan.positions]
 
 
 def _as_tensors(node: Node) -> list[Any]:

@@ -242,11 +242,12 @@ class Sequential(Layer):
             self.layers.append(layer)
 
     def forward(self, x: Tensor) -> Tensor:
+        is_watched = bool(observers())
         layers = self.layers
         at = 0
         while at < len(layers):
             layer = layers[at]
-            if type(layer) is Linear and at + 1 < len(layers) and type(layers[at + 1]) is ReLU and not observers():
+            if type(layer) is Linear and at + 1 < len(layers) and type(layers[at + 1]) is ReLU and not is_watched:
                 x = layer.activated(x, "relu")
                 at += 2
             else:

@@ -108,19 +108,20 @@ def huber_loss(x: Tensor, target: Tensor, *, delta: float = 1.0, reduction: Redu
     return _reduced(where(less(error, delta), 0.5 * error * error, delta * (error - 0.5 * delta)), reduction)
 
 
-def _ids(target: Any, classes: int, shape: tuple[int, ...], ignore_index: int, name: str) -> Array:
-    """Class ids as an array, checked against the scores' shape and number of classes."""
+def _ids(target: Any, classes: int, shape: tuple[int, ...], ignore_index: int, name: str) -> tuple[Array, int | None]:
+    """Class ids as an array, checked against the scores' shape and classes; and what to ignore, if any may be."""
     ids = np.asarray(target.data if isinstance(target, Tensor) else target)
     if ids.dtype.kind not in "iu":
         probabilities = ", or probabilities of the shape of its scores" if name == "cross_entropy" else ""
         raise TypeError(f"{name} takes integer class ids{probabilities}, got {ids.dtype} of shape {ids.shape}")
     if ids.shape != shape:
         raise ValueError(f"{name} needs class ids of shape {shape}, got {ids.shape}")
-    if ids.size and not (np.minimum.reduce(ids, axis=None) >= 0 and np.maximum.reduce(ids, axis=None) < classes):
-        wrong = (ids != ignore_index) & ((ids < 0) | (ids >= classes))
-        if wrong.any():
-            raise ValueError(f"{name} has {classes} classes, got class id {ids[wrong][0]}")
-    return ids
+    if not ids.size or (np.minimum.reduce(ids, axis=None) >= 0 and np.maximum.reduce(ids, axis=None) < classes):
+        return ids, ignore_index if 0 <= ignore_index < classes else None
+    wrong = (ids != ignore_index) & ((ids < 0) | (ids >= classes))
+    if wrong.any():
+        raise ValueError(f"{name} has {classes} classes, got class id {ids[wrong][0]}")
+    return ids, ignore_index
 
 
 def _check_class_weight(name: str, scores: Tensor, weight: Tensor | None) -> None:
@@ -140,13 +141,16 @@ def class_cross_entropy(
     ids: Tensor,
     weight: Tensor | None = None,
     *,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
     label_smoothing: float = 0.0,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """:func:`cross_entropy` of class ids that were checked: ``(batch, classes, *), (batch, *), (classes) -> ()``."""
+    """:func:`cross_entropy` of class ids that were checked: ``(batch, classes, *), (batch, *), (classes) -> ()``.
+
+    ``ignore_index`` is None where all examples count.
+    """
     at = np.asarray(ids)
-    keep = np.not_equal(at, ignore_index)
+    keep = np.full(at.shape, True) if ignore_index is None else np.not_equal(at, ignore_index)
     safe = np.where(keep, at, 0)
     log_p = log_softmax(logits, axis=1)
     kept = keep.astype(log_p.dtype)
@@ -210,9 +214,9 @@ def cross_entropy(
         losses = -sum(terms if weight is None else terms * _per_class(weight, logits), axis=1)
         return _reduced(losses, reduction)
     shape = (logits.shape[0], *logits.shape[2:])
-    ids = _ids(target, logits.shape[1], shape, ignore_index, "cross_entropy")
+    ids, ignored = _ids(target, logits.shape[1], shape, ignore_index, "cross_entropy")
     return class_cross_entropy(
-        logits, ids, weight, ignore_index=ignore_index, label_smoothing=label_smoothing, reduction=reduction
+        logits, ids, weight, ignore_index=ignored, label_smoothing=label_smoothing, reduction=reduction
     )
 
 
@@ -232,7 +236,7 @@ def nll_loss(
     if log_p.ndim < 2:
         raise ValueError(f"nll_loss needs log-probabilities of shape (batch, classes, ...), got {log_p.shape}")
     _check_class_weight("nll_loss", log_p, weight)
-    ids = _ids(target, log_p.shape[1], (log_p.shape[0], *log_p.shape[2:]), ignore_index, "nll_loss")
+    ids, _ = _ids(target, log_p.shape[1], (log_p.shape[0], *log_p.shape[2:]), ignore_index, "nll_loss")
     keep = np.not_equal(ids, ignore_index)
     safe = np.where(keep, ids, 0)
     kept = Tensor(keep.astype(log_p.dtype))

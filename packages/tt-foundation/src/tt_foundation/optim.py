@@ -146,7 +146,7 @@ class Adagrad(Optimizer):
             eps=eps,
         )
 
-    def _zeros(self, name: str, params: list[Tensor], group: Mapping[str, Any]) -> list[Array | None]:
+    def _zeros(self, name: str, params: list[Tensor], group: Mapping[str, Any]) -> list[Any]:
         sums = super()._zeros(name, params, group)
         for total in sums:
             if total is not None:
