@@ -3,10 +3,35 @@
 Every public name of every module is importable from here.
 """
 
+from tt_architectures import attention as _attention
+from tt_architectures import attention_kernels as _attention_kernels  # noqa: F401 - registers its kernels
+from tt_architectures import embeddings as _embeddings
 from tt_architectures import normalization as _normalization
 from tt_architectures import normalization_kernels as _normalization_kernels  # noqa: F401 - registers its kernels
+from tt_architectures import spatial as _spatial
+from tt_architectures import spatial_variants as _spatial_variants
+from tt_architectures import transformers as _transformers
+from tt_architectures import window as _window
 from tt_architectures._version import __version__
+from tt_architectures.attention import *  # noqa: F403
+from tt_architectures.embeddings import *  # noqa: F403
+from tt_architectures.models import gpt as _gpt
+from tt_architectures.models import gpt2 as _gpt2
+from tt_architectures.models.gpt import *  # noqa: F403
+from tt_architectures.models.gpt2 import *  # noqa: F403
 from tt_architectures.normalization import *  # noqa: F403
+from tt_architectures.spatial import *  # noqa: F403
+from tt_architectures.spatial_variants import *  # noqa: F403
+from tt_architectures.transformers import *  # noqa: F403
+from tt_architectures.window import *  # noqa: F403
 
 __all__: list[str] = ["__version__"]
+__all__ += _attention.__all__
+__all__ += _embeddings.__all__
+__all__ += _gpt.__all__
+__all__ += _gpt2.__all__
 __all__ += _normalization.__all__
+__all__ += _spatial.__all__
+__all__ += _spatial_variants.__all__
+__all__ += _transformers.__all__
+__all__ += _window.__all__

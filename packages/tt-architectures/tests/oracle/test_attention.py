@@ -20,7 +20,7 @@ def agree(out: Tensor, expected: torch.Tensor, ours: list[Tensor], theirs: list[
     g = np.random.default_rng(9).normal(size=out.shape).astype(np.float32)
     expectations = torch.autograd.grad(expected, theirs, torch.tensor(g), retain_graph=True)
     for a, b in zip(grad(out, ours, [Tensor(g)], retain_graph=True), expectations, strict=True):
-        scale = float(b.abs().max()) + 1e-3
+        scale = float(b.abs().max()) + 1e-2  # a bias on all keys changes nothing: its gradient is noise
         np.testing.assert_allclose(a.data, b.numpy(), rtol=0, atol=1e-4 * scale)
 
 
