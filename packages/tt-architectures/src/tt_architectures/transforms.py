@@ -2,7 +2,7 @@
 
 Each takes images ``(batch, channels, height, width)`` and a generator and returns new images of the same shape, in the
 memory layout they came in, channels first or last. All of a batch at once: a gather over strided views, no loop over
-images. Knows nothing of data sets or loaders.
+images; channels that lie side by side are treated as a wider row. Knows nothing of data sets or loaders.
 """
 
 from __future__ import annotations
@@ -60,10 +60,15 @@ class Normalize:
         _check(self, x, channels=len(self.mean))
         unit = 255 if x.dtype == np.uint8 else 1
         dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
-        scale, shift = (a.astype(dtype).reshape(-1, 1, 1) for a in (1 / (self.std * unit), -self.mean / self.std))
-        out = np.multiply(x, scale, dtype=dtype)
+        rows, values = _by_rows(x)
+        scale, shift = (a.astype(dtype) for a in (1 / (self.std * unit), -self.mean / self.std))
+        if values == 1:  # (C,) -> (C, 1, 1)
+            scale, shift = scale[:, None, None], shift[:, None, None]
+        else:  # (C,) -> (W * C,)
+            scale, shift = np.tile(scale, x.shape[3]), np.tile(shift, x.shape[3])
+        out = np.multiply(rows, scale, dtype=dtype)
         out += shift
-        return out
+        return _as_images(out, x.shape)
 
 
 class RandomCrop:
@@ -92,14 +97,13 @@ class RandomCrop:
         if self.padding_mode == "reflect" and pad >= min(x.shape[2:]):
             raise ValueError(f"RandomCrop(padding={pad}) cannot reflect images of {x.shape[2]} x {x.shape[3]} pixels")
         down, right = default_rng(rng).integers(2 * pad + 1, size=(2, len(x)))
-        is_last = _is_channels_last(x)
-        y, height, width = (x.transpose(0, 2, 3, 1), 1, 2) if is_last else (x, 2, 3)
-        edges = [(pad, pad) if axis in (height, width) else (0, 0) for axis in range(4)]
-        padded = np.pad(y, edges, self.padding_mode)
-        windows = sliding_window_view(padded, x.shape[2:], axis=(height, width), writeable=False)
-        if is_last:  # (N, 2p+1, 2p+1, C, H, W) -> (N, 2p+1, 2p+1, H, W, C)
-            return windows.transpose(0, 1, 2, 4, 5, 3)[np.arange(len(x)), down, right].transpose(0, 3, 1, 2)
-        return windows.transpose(0, 2, 3, 1, 4, 5)[np.arange(len(x)), down, right]
+        batch, _, height, width = x.shape
+        rows, values = _by_rows(x)
+        pixels = rows.reshape(*rows.shape[:3], width, values)
+        padded = np.pad(pixels, [(0, 0), (0, 0), (pad, pad), (pad, pad), (0, 0)], self.padding_mode)
+        wide = padded.reshape(*padded.shape[:3], padded.shape[3] * values)
+        places = sliding_window_view(wide, (height, width * values), axis=(2, 3))
+        return _as_images(places[np.arange(batch), :, down, right * values], x.shape)
 
 
 class RandomHorizontalFlip:
@@ -121,9 +125,11 @@ class RandomHorizontalFlip:
         """Draws ``rng.random(N)``: an image is flipped where it is below ``p``."""
         _check(self, x)
         is_flipped = default_rng(rng).random(len(x)) < self.p
-        out = x.copy(order="K")
-        out[is_flipped] = x[is_flipped, ..., ::-1]
-        return out
+        rows, values = _by_rows(x)
+        mirrored = np.arange(x.shape[3] * values).reshape(-1, values)[::-1].ravel()
+        out = rows.copy()
+        out[is_flipped] = rows[is_flipped].take(mirrored, axis=3)
+        return _as_images(out, x.shape)
 
 
 class Cutout:
@@ -152,10 +158,11 @@ class Cutout:
         _check(self, x)
         rng = default_rng(rng)
         down, across = (self._is_cut(rng.integers(n, size=len(x)), n) for n in x.shape[2:])
-        is_cut = (down[:, :, None] & across[:, None, :])[:, None]
-        out = x.copy(order="K")
+        rows, values = _by_rows(x)
+        out = rows.copy()
+        is_cut = down[:, None, :, None] & across.repeat(values, axis=1)[:, None, None, :]
         np.copyto(out, np.asarray(self.value, x.dtype), where=is_cut)
-        return out
+        return _as_images(out, x.shape)
 
     def _is_cut(self, middle: Array, length: int) -> Array:
         """Which of the places along an axis are within the square: ``(N,) -> (N, length)``."""
@@ -172,6 +179,20 @@ def _check(transform: object, x: Array, channels: int | None = None) -> None:
         raise ValueError(f"{name} of {channels} channels got images of shape {x.shape}")
 
 
-def _is_channels_last(x: Array) -> bool:
-    """Whether neighbours in memory are the channels of a pixel."""
-    return bool(x.strides[1] < x.strides[3])
+def _by_rows(x: Array) -> tuple[Array, int]:
+    """The images as rows that lie in one piece, and how many values of a pixel stand side by side in a row.
+
+    ``(N, C, H, W) -> (N, C, H, W), 1``, or ``(N, 1, H, W * C), C`` if neighbours in memory are a pixel's channels.
+    """
+    batch, channels, height, width = x.shape
+    if x.strides[1] >= x.strides[3]:
+        return np.ascontiguousarray(x), 1
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).reshape(batch, 1, height, width * channels), channels
+
+
+def _as_images(rows: Array, shape: tuple[int, ...]) -> Array:
+    """What :func:`_by_rows` made of images of this shape, as images again."""
+    if rows.shape == shape:
+        return rows
+    batch, channels, height, width = shape
+    return rows.reshape(batch, height, width, channels).transpose(0, 3, 1, 2)
