@@ -17,6 +17,7 @@ from tt_architectures import normalization_kernels as _normalization_kernels  # 
 from tt_architectures import pretokenization as _pretokenization
 from tt_architectures import samplers as _samplers
 from tt_architectures import spatial as _spatial
+from tt_architectures import spatial_kernels as _spatial_kernels  # noqa: F401 - registers its kernels
 from tt_architectures import spatial_variants as _spatial_variants
 from tt_architectures import tokenization as _tokenization
 from tt_architectures import tokenizer as _tokenizer
