@@ -771,7 +771,7 @@ def observe(observer: Observer) -> Iterator[None]:
         _thread.mode.observers = before
 
 
-def scope(layer: Any, run: Callable[..., Any], *args: Any, **params: Any) -> Any:
+def scope(layer: Any, run: Callable[..., Any], /, *args: Any, **params: Any) -> Any:
     """Run ``run(*args, **params)`` as a layer's scope: the observers are told when it is entered and left."""
     for observer in _thread.mode.observers:
         observer(layer, "scope", args, params, None)
