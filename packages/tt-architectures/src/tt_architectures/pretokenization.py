@@ -16,8 +16,6 @@ __all__ = ["bert_words", "gpt2_words", "normalized_for_bert"]
 
 _GPT2 = regex.compile(r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 
-_SURROGATE = regex.compile(r"[\ud800-\udfff]")
-
 _CONTROLS = regex.compile(r"[\p{Cc}\p{Cf}\p{Co}\ufffd]+")
 _MARKS = regex.compile(r"\p{Mn}+")
 _IDEOGRAPHS = regex.compile(

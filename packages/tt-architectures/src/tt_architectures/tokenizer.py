@@ -13,8 +13,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from tt_architectures.pretokenization import checked_text
 from tt_architectures.vocabularies import TokenizerError, read_tokenizer, write_tokenizer
+from tt_foundation import Array, Tensor
 
 __all__ = ["Tokenizer"]
 
@@ -74,12 +77,14 @@ class Tokenizer(ABC):
             ids += self.encode_ordinary(ordinary)
         return ids
 
-    def decode(self, ids: Iterable[int], *, skip_special: bool = False) -> str:
+    def decode(self, ids: Iterable[int] | Array | Tensor, *, skip_special: bool = False) -> str:
         """The text of ids, any list or integer array of one axis; ``skip_special`` leaves special tokens out.
 
         Raises:
             ValueError: an id is no token's.
         """
+        if isinstance(ids, np.ndarray | Tensor):
+            ids = ids.tolist()
         return "".join(self.stream(ids, skip_special=skip_special))
 
     def stream(self, ids: Iterable[int], *, skip_special: bool = False) -> Iterator[str]:
@@ -117,12 +122,15 @@ class Tokenizer(ABC):
             TokenizerError: it is damaged, something else, or a tokenizer of another kind.
         """
         content = read_tokenizer(path)
-        kind = Tokenizer.kinds.get(content.pop("kind"))
-        if kind is None or not issubclass(kind, cls):
-            raise TokenizerError(f"{path} holds a {kind.__name__ if kind else 'tokenizer unknown here'}")
+        name = content.pop("kind")
+        kind = Tokenizer.kinds.get(name)
+        if kind is None:
+            raise TokenizerError(f"{path} holds a tokenizer unknown here: {name}")
+        if not issubclass(kind, cls):
+            raise TokenizerError(f"{path} holds a {name}, not a {cls.__name__}")
         try:
             return kind.from_content(content)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TokenizerError(f"{path} is damaged: {error}") from None
 
     def __len__(self) -> int:

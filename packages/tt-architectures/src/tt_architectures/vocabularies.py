@@ -83,7 +83,7 @@ def _one_of(folder: Path, *names: str) -> Path:
     for name in names:
         if (folder / name).is_file():
             return folder / name
-    raise FileNotFoundError(f"{folder} has neither {' nor '.join(names)}")
+    raise FileNotFoundError(f"{folder} has {'neither' if len(names) > 1 else 'no'} {' nor '.join(names)}")
 
 
 def _by_id(path: Path, ids: Mapping[str, Any]) -> list[str]:
