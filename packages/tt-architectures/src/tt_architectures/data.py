@@ -436,7 +436,10 @@ class _BatchMaker:
             assert not isinstance(group, int)
             examples = _fetch(self.dataset, group)
         if self.collate_fn is not None:
-            return self.collate_fn(list(zip(*examples, strict=True) if isinstance(examples, tuple) else examples))
+            batch = self.collate_fn(list(zip(*examples, strict=True) if isinstance(examples, tuple) else examples))
+            if batch is None:
+                raise TypeError("collate_fn must return a batch, got None")
+            return batch
         if isinstance(examples, tuple):
             return _batch([Tensor(part) for part in examples])
         return default_collate(examples)

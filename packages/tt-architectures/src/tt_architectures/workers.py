@@ -22,6 +22,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import connection, reduction
+from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -35,8 +36,8 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _ALIGNMENT = 64
-_GRACE_S = 0.2
-"""How long a worker that is no longer needed may take to end by itself."""
+_GRACE_S = (0.2, 1.0, 5.0)
+"""How long a worker that is no longer needed may take to end by itself, when terminated, and when killed."""
 
 
 class WorkerError(RuntimeError):
@@ -217,10 +218,10 @@ def _end(workers: list[_Worker], pid: int) -> None:
     for worker in workers:
         worker.pipe.close()
     processes = [worker.process for worker in workers]
-    for stop in (lambda process: None, multiprocessing.Process.terminate, multiprocessing.Process.kill):
-        end = time.monotonic() + _GRACE_S
+    for stop, grace_s in zip((None, SpawnProcess.terminate, SpawnProcess.kill), _GRACE_S, strict=True):
+        end = time.monotonic() + grace_s
         for process in processes:
-            if process.is_alive():
+            if stop is not None and process.is_alive():
                 stop(process)
         for process in processes:
             process.join(max(0, end - time.monotonic()))
