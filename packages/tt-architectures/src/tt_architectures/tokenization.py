@@ -12,7 +12,7 @@ import heapq
 import operator
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, pairwise
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from typing import Any, Self, TypeAlias, TypeVar
 
@@ -169,11 +169,11 @@ def merged(parts: Sequence[int], ranks: Mapping[Pair, int], products: Sequence[i
     """
     ids = list(parts)
     never = len(products)
-    waiting = [ranks.get(pair, never) for pair in pairwise(ids)]  # one less than ids
+    waiting = [*map(ranks.get, pairwise(ids), repeat(never))]  # the rank of each pair: one less than ids
     while waiting and (rank := min(waiting)) < never:
         i = waiting.index(rank)
-        ids[i : i + 2] = [products[rank]]
-        del waiting[i]
+        ids[i] = products[rank]
+        del ids[i + 1], waiting[i]
         if i > 0:
             waiting[i - 1] = ranks.get((ids[i - 1], ids[i]), never)
         if i < len(waiting):
