@@ -11,7 +11,7 @@ from tt_foundation.activations import gelu, log_softmax, sigmoid, softmax
 from tt_foundation.autograd import grad
 from tt_foundation.primitive import use_backend
 from tt_foundation.tensor import Tensor
-from tt_foundation.testing import check_gradients
+from tt_foundation.testing import check_gradients, check_kernel
 
 LAYERS: list[tuple[str, str, dict[str, Any]]] = [
     ("ReLU", "relu", {}),
@@ -103,3 +103,10 @@ def test_first_and_second_derivatives_are_right(function: str, options: dict[str
     x = np.random.default_rng(0).normal(size=(3, 4))
     with use_backend(backend):
         check_gradients(lambda x: getattr(activations, function)(x, **options), x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (0, 3), (5, 7), (3, 100_000)])
+def test_gelu_in_blocks_is_gelu(shape: tuple[int, ...], dtype: type) -> None:
+    x = np.asarray(np.random.default_rng(0).normal(0, 3, shape), dtype)
+    check_kernel(gelu, "numpy", x, approximate="tanh")

@@ -2,7 +2,12 @@
 
 import gzip
 import struct
+import threading
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from pathlib import Path
 
@@ -11,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tt_foundation.datasets import DatasetError, batches, digits, mnist, read_idx
+from tt_foundation.datasets import DatasetError, batches, data_file, digits, mnist, read_idx
 
 many = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
@@ -58,6 +63,47 @@ def test_a_folder_that_lacks_the_files_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("TT_DATA", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"there is no .*MNIST/raw/train-images-idx3-ubyte"):
         mnist()
+
+
+def test_a_file_is_found_in_the_folder_plain_or_gzipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TT_DATA", str(tmp_path))
+    (tmp_path / "text").mkdir()
+    for name in ("b.gz", "b", "c.gz"):
+        (tmp_path / "text" / name).touch()
+    assert data_file("text/b", "https://nowhere.invalid/b.gz", "sha256:0") == tmp_path / "text" / "b"
+    assert data_file("text/c", "https://nowhere.invalid/c", "sha256:0") == tmp_path / "text" / "c.gz"
+
+
+def test_a_file_is_downloaded_into_the_cache_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pooch
+
+    monkeypatch.delenv("TT_DATA", raising=False)
+    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / project)
+    (tmp_path / "home.gz").write_bytes(b"abc")
+    checksum = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    with _serving(tmp_path) as url:
+        path = data_file("text/b", f"{url}/home.gz", checksum)
+        assert (path, path.read_bytes()) == (tmp_path / "tinytorch" / "text" / "b.gz", b"abc")
+        with pytest.raises(ValueError, match="does not match the known hash"):
+            data_file("text/c", f"{url}/home.gz", checksum[:-1] + "0")
+
+
+@contextmanager
+def _serving(folder: Path) -> Iterator[str]:
+    """A web server over a folder, on this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
 
 
 def test_idx_files_are_read_gzipped_or_plain(tmp_path: Path) -> None:

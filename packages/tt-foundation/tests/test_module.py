@@ -144,6 +144,15 @@ def test_observers_see_each_layer_entered_and_left() -> None:
     ]  # fmt: skip
 
 
+def test_an_observed_layer_takes_arguments_of_any_name() -> None:
+    class Named(Module[..., Tensor]):
+        def forward(self, x: Tensor, *, layer: int, run: int) -> Tensor:
+            return x * (layer + run)
+
+    with observe(lambda *event: None):
+        assert Named()(Tensor(2.0), layer=1, run=2).item() == 6
+
+
 def test_the_summary_counts_parameters_and_bytes() -> None:
     lines = model().summary().splitlines()
     assert lines[0].split() == ["module", "class", "shapes", "parameters", "bytes"]

@@ -20,7 +20,18 @@ from tt_foundation.tensor import Tensor
 if TYPE_CHECKING:
     import gzip
 
-__all__ = ["Batch", "Batches", "Data", "DatasetError", "batches", "digits", "fashion_mnist", "mnist", "read_idx"]
+__all__ = [
+    "Batch",
+    "Batches",
+    "Data",
+    "DatasetError",
+    "batches",
+    "data_file",
+    "digits",
+    "fashion_mnist",
+    "mnist",
+    "read_idx",
+]
 
 _LARGEST = 1 << 28
 """Bytes that an IDX file may unpack to: five times the largest of those read here."""
@@ -174,22 +185,39 @@ def _read(file: BinaryIO | gzip.GzipFile, path: Path) -> bytes:
     return b"".join(pieces)
 
 
-def _file(dataset: str, part: str) -> Path:
-    """Where a part of a data set lies: under TT_DATA where that is set, else in the cache, downloaded if need be."""
-    name = _FILES[part]
+def data_file(name: str, url: str, checksum: str) -> Path:
+    """Where a file of a data set lies: under ``TT_DATA`` where that is set, else in the cache, downloaded if need be.
+
+    Args:
+        name: its place in the layout, such as ``MNIST/raw/train-images-idx3-ubyte``; under ``TT_DATA`` it may also be
+            gzipped, with ``.gz`` added.
+        url: its public home; if that ends in ``.gz``, so does its name in the cache.
+        checksum: of what is downloaded, as ``sha256:...`` or ``md5:...``.
+
+    Raises:
+        FileNotFoundError: ``TT_DATA`` is set and lacks it.
+        ImportError: it must be downloaded, and the extra ``[data]`` is missing.
+        ValueError: what was downloaded has another checksum.
+    """
     if root := os.environ.get("TT_DATA"):
-        folder = Path(root, dataset, "raw")
-        for candidate in (folder / name, folder / f"{name}.gz"):
+        path = Path(root, name)
+        for candidate in (path, path.with_name(f"{path.name}.gz")):
             if candidate.exists():
                 return candidate
-        raise FileNotFoundError(f"TT_DATA is {root}, but there is no {folder / name} or {name}.gz")
+        raise FileNotFoundError(f"TT_DATA is {root}, but there is no {path} or {path.name}.gz")
     try:
         import pooch  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
         raise ImportError("downloading needs pooch: pip install 'tt-foundation[data]', or set TT_DATA") from None
+    target = Path(pooch.os_cache("tinytorch"), name)
+    if url.endswith(".gz") and target.suffix != ".gz":
+        target = target.with_name(f"{target.name}.gz")
+    return Path(pooch.retrieve(url, checksum, fname=target.name, path=target.parent, progressbar=False))
+
+
+def _file(dataset: str, part: str) -> Path:
     url, checksums = SOURCES[dataset]
-    folder = pooch.os_cache("tinytorch") / dataset / "raw"
-    return Path(pooch.retrieve(f"{url}{name}.gz", checksums[part], fname=f"{name}.gz", path=folder, progressbar=False))
+    return data_file(f"{dataset}/raw/{_FILES[part]}", f"{url}{_FILES[part]}.gz", checksums[part])
 
 
 def _idx_data(dataset: str, as_images: bool) -> Data:

@@ -14,9 +14,10 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from tt_foundation.activations import log_softmax, softmax
+from tt_foundation.activations import gelu, log_softmax, softmax
 from tt_foundation.layers import linear
 from tt_foundation.losses import Reduction, class_cross_entropy
+from tt_foundation.machine import parallel_blocks
 from tt_foundation.optim import adam_step, sgd_step
 from tt_foundation.optimizer import Pack
 from tt_foundation.primitive import Array, kernel
@@ -265,3 +266,77 @@ def sgd_step_in_place(
 
     _in_blocks(update, params, grads, *([momentum_buffers] if momentum else []))
     return None
+
+
+_SLOPE = math.sqrt(2 / math.pi)
+_CUBE = 0.044715
+
+_PER_THREAD = 131_072
+"""The fewest elements for which it pays to wake another thread."""
+
+
+def _over_blocks(function: Callable[..., None], *arrays: Array) -> None:
+    """Call ``function(*parts, t, u)`` on blocks of flat arrays of one size, ``t`` and ``u`` being scratch."""
+    flat = [a.reshape(-1) for a in arrays]
+
+    def blocks(first: int, last: int) -> None:
+        t, u = np.empty((2, min(_BLOCK, last - first)), flat[0].dtype)
+        for at in range(first, last, _BLOCK):
+            end = min(at + _BLOCK, last)
+            function(*[a[at:end] for a in flat], t[: end - at], u[: end - at])
+
+    parallel_blocks(blocks, flat[0].size, min_block=_PER_THREAD)
+
+
+def _gelu_tanh(x: Array, cube: Any, slope: Any, out: Array) -> None:
+    """The hyperbolic tangent in the formula of gelu, without a power: NumPy's is thirty times slower."""
+    np.multiply(x, x, out)
+    np.multiply(out, cube, out)
+    np.add(out, slope, out)
+    np.multiply(out, x, out)
+    np.tanh(out, out)
+
+
+@kernel(gelu, "numpy")
+def gelu_in_blocks(x: Array, *, approximate: str = "none") -> Any:
+    """GPT-2's formula, block by block in one array."""
+    if approximate != "tanh" or x.dtype.kind != "f" or not x.flags.c_contiguous:
+        return NotImplemented
+    number = x.dtype.type
+    cube, slope, half = number(_SLOPE * _CUBE), number(_SLOPE), number(0.5)
+    out = np.empty_like(x)
+
+    def block(x: Array, out: Array, t: Array, u: Array) -> None:
+        _gelu_tanh(x, cube, slope, t)
+        np.multiply(t, half, t)
+        np.add(t, half, t)
+        np.multiply(t, x, out)
+
+    _over_blocks(block, x, out)
+    return out, (x,)
+
+
+@gelu_in_blocks.gradient
+def gelu_gradient(g: Array, saved: tuple[Array]) -> tuple[Array]:
+    (x,) = saved
+    number = x.dtype.type
+    cube, slope, half = number(_SLOPE * _CUBE), number(_SLOPE), number(0.5)
+    cube3, one = number(3 * _SLOPE * _CUBE), number(1)
+    part = np.empty(x.shape, x.dtype)
+
+    def block(x: Array, g: Array, out: Array, t: Array, u: Array) -> None:
+        _gelu_tanh(x, cube, slope, t)
+        np.multiply(x, x, u)
+        np.multiply(u, cube3, u)
+        np.add(u, slope, u)
+        np.multiply(u, x, u)  # x times the slope of what the tangent is taken of
+        np.multiply(t, t, out)
+        np.subtract(one, out, out)
+        np.multiply(u, out, u)
+        np.add(t, one, t)
+        np.add(u, t, u)
+        np.multiply(u, half, u)
+        np.multiply(u, g, out)
+
+    _over_blocks(block, x, np.ascontiguousarray(g), part)
+    return (part,)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tt_foundation.tensor import Tensor
 
 __all__ = [
+    "AffineOptional",
     "Array",
     "Binary",
     "BinaryOptional",
@@ -456,6 +457,41 @@ class BinaryOptional(_Named, Protocol[P]):
     ) -> Array: ...
 
 
+class AffineOptional(_Named, Protocol[P]):
+    """A primitive of an array and perhaps a weight and a bias."""
+
+    @overload
+    def __call__(
+        self,
+        x: Tensor,
+        weight: Tensor | Array | None = None,
+        bias: Tensor | Array | None = None,
+        /,
+        *args: P.args,
+        **params: P.kwargs,
+    ) -> Tensor: ...
+    @overload
+    def __call__(
+        self,
+        x: Array | Scalar,
+        weight: Tensor,
+        bias: Tensor | Array | None = None,
+        /,
+        *args: P.args,
+        **params: P.kwargs,
+    ) -> Tensor: ...
+    @overload
+    def __call__(
+        self,
+        x: Array | Scalar,
+        weight: Array | None = None,
+        bias: Array | None = None,
+        /,
+        *args: P.args,
+        **params: P.kwargs,
+    ) -> Array: ...
+
+
 class Ternary(_Named, Protocol[P]):
     """A primitive of three arrays, any of which may be a Python number."""
 
@@ -535,6 +571,10 @@ class _NaryBody(Protocol):
 
 
 @overload
+def primitive(  # type: ignore[overload-overlap]  # what takes None takes an array too: the narrower wins
+    function: Callable[Concatenate[Array, Array | None, Array | None, P], Array],
+) -> AffineOptional[P]: ...
+@overload
 def primitive(function: Callable[Concatenate[Array, Array, Array | None, P], Array]) -> TernaryOptional[P]: ...
 @overload
 def primitive(function: Callable[Concatenate[Array, Array, Array, P], Array]) -> Ternary[P]: ...
@@ -549,6 +589,10 @@ def primitive(function: Any) -> Any:
     return Primitive(function)
 
 
+@overload
+def fused(  # type: ignore[overload-overlap]  # what takes None takes a tensor too: the narrower wins
+    body: Callable[Concatenate[Tensor, Tensor | None, Tensor | None, P], Tensor],
+) -> AffineOptional[P]: ...
 @overload
 def fused(body: Callable[Concatenate[Tensor, Tensor, Tensor | None, P], Tensor]) -> TernaryOptional[P]: ...
 @overload
@@ -595,6 +639,10 @@ def gradient(op: Any, argument: str) -> Callable[[F], F]:
     return register
 
 
+@overload
+def kernel(
+    op: AffineOptional[P], backend: str, *, tolerance: float = ...
+) -> Callable[[Callable[Concatenate[Array, Array | None, Array | None, P], Any]], Kernel]: ...
 @overload
 def kernel(  # type: ignore[overload-overlap]  # a kernel takes None where its primitive does: the narrower wins
     op: TernaryOptional[P], backend: str, *, tolerance: float = ...
@@ -749,7 +797,7 @@ def observe(observer: Observer) -> Iterator[None]:
         _thread.mode.observers = before
 
 
-def scope(layer: Any, run: Callable[..., Any], *args: Any, **params: Any) -> Any:
+def scope(layer: Any, run: Callable[..., Any], /, *args: Any, **params: Any) -> Any:
     """Run ``run(*args, **params)`` as a layer's scope: the observers are told when it is entered and left."""
     for observer in _thread.mode.observers:
         observer(layer, "scope", args, params, None)

@@ -29,6 +29,23 @@ def cube_wrt_x(g: tt.Array, x: tt.Array) -> tt.Array:
     return g * 3 * x * x
 
 
+@tt.fused
+def scaled(
+    x: tt.Tensor, weight: tt.Tensor | None = None, bias: tt.Tensor | None = None, *, by: float = 1.0
+) -> tt.Tensor:
+    """``by x weight + bias``, either of them left out."""
+    out = x * by if weight is None else x * by * weight
+    return out if bias is None else out + bias
+
+
+@tt.kernel(scaled, "numpy")
+def scaled_fast(
+    x: tt.Array, weight: tt.Array | None = None, bias: tt.Array | None = None, *, by: float = 1.0
+) -> object:
+    """It declines."""
+    return NotImplemented
+
+
 def train(x: tt.Array, y: tt.Array) -> float:
     """A few epochs."""
     model = Residual(4)
@@ -51,5 +68,6 @@ def compute() -> tuple[tt.Tensor, tt.Array]:
     t = cube(tt.sum(t, axis=0, keepdims=True))
     tt.sum(t, axes=0)  # type: ignore[call-overload]  # a misspelt keyword is an error
     with tt.no_grad(), tt.use_backend("reference"):
+        t = scaled(t, None, tt.ones((3, 2)), by=2.0)
         t = tt.softmax(t, axis=-1) * 2
     return t, a

@@ -1,0 +1,342 @@
+"""Attention: every position asks all others, and takes from those that answer (module 12).
+
+A query is compared with every key; the softmax of the scores says how much of each value it takes. The operation is one
+formula, :func:`scaled_dot_product_attention`; :class:`MultiHeadAttention` asks several questions at once, of the
+sequence itself or of another. There is one convention for masks: True takes part. Knows tensors and linear layers;
+knows nothing of blocks, models or how text is generated: for that it has a place for a cache, which others fill.
+
+Bahdanau, Cho and Bengio (2015), Neural Machine Translation by Jointly Learning to Align and Translate; Vaswani et al.
+(2017), Attention Is All You Need.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tt_architectures.embeddings import Rotary
+from tt_foundation import (
+    Array,
+    Linear,
+    Module,
+    Primitive,
+    Tensor,
+    default_rng,
+    dropout,
+    fused,
+    gradient,
+    matmul,
+    observe,
+    primitive,
+    softmax,
+    swapaxes,
+    where,
+)
+
+__all__ = [
+    "AttentionMask",
+    "KeyValueCache",
+    "MultiHeadAttention",
+    "attention_maps",
+    "attention_weights",
+    "causal_mask",
+    "merge_heads",
+    "padding_mask",
+    "scaled_dot_product_attention",
+    "split_heads",
+]
+
+AttentionMask: TypeAlias = "Tensor | Array | None"
+
+
+def causal_mask(queries: int, keys: int) -> Array:
+    """Who may see whom when nobody sees the future: ``(queries, keys)`` of booleans, a lower triangle.
+
+    The last query sees every key: of 5 keys, 2 queries are the newest positions and see 4 and 5 of them.
+    """
+    return np.tri(queries, keys, keys - queries, dtype=np.bool_)
+
+
+def padding_mask(lengths: Array, keys: int) -> Array:
+    """True where a sequence has not ended: ``(batch,) -> (batch, 1, 1, keys)``, for every head and query."""
+    return (np.arange(keys) < np.asarray(lengths)[:, None])[:, None, None, :]
+
+
+def attention_weights(
+    query: Tensor,
+    key: Tensor,
+    mask: AttentionMask = None,
+    bias: AttentionMask = None,
+    *,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """How much each query takes of each key: ``(..., q, d), (..., k, d) -> (..., q, k)``; rows sum to 1.
+
+    A query whose mask lets it see no key takes nothing: its row is 0. Arguments as in
+    :func:`scaled_dot_product_attention`.
+
+    Raises:
+        ValueError: queries and keys have different sizes.
+        TypeError: the mask is not boolean.
+    """
+    if query.shape[-1] != key.shape[-1]:
+        raise ValueError(f"attention needs query.shape[-1] == key.shape[-1], got {query.shape} and {key.shape}")
+    if mask is not None and mask.dtype != np.bool_:
+        raise TypeError(f"an attention mask is boolean, True takes part; got {mask.dtype} (what is added is a bias)")
+    scores = matmul(query, swapaxes(key)) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+    if bias is not None:
+        scores = scores + bias
+    if is_causal:
+        past = causal_mask(query.shape[-2], key.shape[-2])
+        mask = past if mask is None else np.logical_and(np.asarray(mask), past)
+    if mask is None:
+        return softmax(scores)
+    return where(mask, softmax(where(mask, scores, -1e30)), 0.0)
+
+
+@fused
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: AttentionMask = None,
+    bias: AttentionMask = None,
+    keep: AttentionMask = None,
+    *,
+    is_causal: bool = False,
+    scale: float | None = None,
+    dropout_p: float = 0.0,
+) -> Tensor:
+    r"""Values, weighted by how well their keys answer: ``(..., q, d), (..., k, d), (..., k, v) -> (..., q, v)``.
+
+    .. math:: \mathrm{softmax}(Q K^\top / \sqrt{d})\, V
+
+    The scores of random vectors grow with the square root of their size ``d``; divided by it, the softmax of a large
+    head is no harder than that of a small one. Leading axes broadcast.
+
+    Args:
+        query: what is asked.
+        key: what it is compared with.
+        value: what is taken.
+        mask: booleans that broadcast to ``(..., q, k)``: True takes part.
+        bias: numbers that broadcast to ``(..., q, k)``, added to the scaled scores.
+        keep: with dropout, booleans of shape ``(..., q, k)`` that the caller drew: the weights that stay.
+        is_causal: whether a query sees only keys up to its own position; the last query sees all.
+        scale: instead of one over the square root of ``d``.
+        dropout_p: the probability that a weight was dropped; the others are divided by what is left.
+
+    Raises:
+        ValueError: queries and keys have different sizes, or there is not one value for each key.
+        TypeError: the mask is not boolean.
+    """
+    if key.shape[-2] != value.shape[-2]:
+        raise ValueError(f"attention needs key.shape[-2] == value.shape[-2], got {key.shape} and {value.shape}")
+    weights = attention_weights(query, key, mask, bias, is_causal=is_causal, scale=scale)
+    if keep is not None:
+        weights = dropout(weights, keep, p=dropout_p)
+    return matmul(weights, value)
+
+
+@primitive
+def split_heads(x: Array, *, num_heads: int) -> Array:
+    """The last axis cut into heads, a view: ``(batch, seq, heads * d) -> (batch, heads, seq, d)``."""
+    return np.swapaxes(x.reshape(*x.shape[:2], num_heads, -1), 1, 2)
+
+
+@primitive
+def merge_heads(x: Array) -> Array:
+    """The heads side by side again: ``(batch, heads, seq, d) -> (batch, seq, heads * d)``."""
+    return np.swapaxes(x, 1, 2).reshape(x.shape[0], x.shape[2], x.shape[1] * x.shape[3])
+
+
+@gradient(split_heads, "x")
+def split_heads_wrt_x(g: Array) -> Array:
+    return merge_heads(g)
+
+
+@gradient(merge_heads, "x")
+def merge_heads_wrt_x(g: Array, x_shape: tuple[int, ...]) -> Array:
+    return split_heads(g, num_heads=x_shape[1])
+
+
+class KeyValueCache(Protocol):
+    """Where the keys and values of earlier tokens are kept, so that each is computed once.
+
+    Sequences of different lengths share a batch: a token of row ``b`` stands at its own position, and what was kept
+    there before (padding, say) is written over.
+    """
+
+    def update(self, layer: int, k: Tensor, v: Tensor, positions: Array) -> tuple[Tensor, Tensor, Array]:
+        """Keep the keys and values of new tokens; give all of the layer, and how many count in each row.
+
+        Args:
+            layer: which layer of the model asks, from 0.
+            k: keys of the new tokens, ``(batch, kv_heads, seq, head_dim)``.
+            v: their values, likewise.
+            positions: where each stands in its sequence, ``(batch, seq)``, increasing along a row.
+
+        Returns:
+            Keys and values from position 0 on, ``(batch, kv_heads, longest, head_dim)``, and the lengths of the rows,
+            ``(batch,)``, the largest of them ``longest``.
+        """
+        ...
+
+
+class MultiHeadAttention(Module[..., Tensor]):
+    """Attention with several heads, each with queries, keys and values of its own, and a mixing of what they found.
+
+    With fewer heads for keys and values than for queries, several query heads share one (grouped; with a single one,
+    multi-query): the cache shrinks by as much.
+
+    Args:
+        embed_dim: the size of what comes in and goes out.
+        num_heads: the heads of the queries.
+        num_kv_heads: the heads of keys and values, by default as many; a divisor of ``num_heads``.
+        dropout: the probability that a weight is dropped while training, drawn as
+            ``rng.random((batch, heads, q, k), dtype=float32) >= dropout``.
+        bias: whether the four projections have one.
+        kv_dim: the size of what keys and values are made from, by default ``embed_dim``.
+        rotation: turns queries and keys by their positions (rotary embeddings).
+        rng: draws the weights of the query, key, value and output projections, in this order; and the dropout.
+        dtype: of the parameters.
+
+    Raises:
+        ValueError: sizes that do not divide.
+
+    Vaswani et al. (2017), Attention Is All You Need; Shazeer (2019), Fast Transformer Decoding: One Write-Head Is All
+    You Need; Ainslie et al. (2023), GQA: Training Generalized Multi-Query Transformer Models.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        *,
+        num_kv_heads: int | None = None,
+        dropout: float = 0.0,
+        bias: bool = True,
+        kv_dim: int | None = None,
+        rotation: Rotary | None = None,
+        rng: np.random.Generator | None = None,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        kv_heads = num_heads if num_kv_heads is None else num_kv_heads
+        if num_heads < 1 or embed_dim % num_heads:
+            raise ValueError(f"MultiHeadAttention needs embed_dim % num_heads == 0, got {embed_dim} and {num_heads}")
+        if kv_heads < 1 or num_heads % kv_heads:
+            raise ValueError(f"MultiHeadAttention needs num_heads % num_kv_heads == 0, got {num_heads} and {kv_heads}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"MultiHeadAttention needs 0 <= dropout < 1, got {dropout}")
+        self.num_heads = num_heads
+        self.num_kv_heads = kv_heads
+        self.dropout = dropout
+        self.rotation = rotation
+        self.rng = rng
+        head_dim = embed_dim // num_heads
+        source = embed_dim if kv_dim is None else kv_dim
+        self.q_proj = Linear(embed_dim, embed_dim, bias, rng=rng, dtype=dtype)
+        self.k_proj = Linear(source, kv_heads * head_dim, bias, rng=rng, dtype=dtype)
+        self.v_proj = Linear(source, kv_heads * head_dim, bias, rng=rng, dtype=dtype)
+        self.out_proj = Linear(embed_dim, embed_dim, bias, rng=rng, dtype=dtype)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor | None = None,
+        value: Tensor | None = None,
+        *,
+        mask: AttentionMask = None,
+        is_causal: bool = False,
+        cache: KeyValueCache | None = None,
+        layer: int = 0,
+        positions: Array | None = None,
+    ) -> Tensor:
+        """Attend to ``key`` (by default to ``query`` itself), taking ``value`` (by default made from ``key``).
+
+        Args:
+            query: ``(batch, q, embed_dim)``.
+            key: ``(batch, k, kv_dim)``.
+            value: ``(batch, k, kv_dim)``.
+            mask: booleans that broadcast to ``(batch, heads, q, k)``: True takes part.
+            is_causal: whether a position sees only itself and those before it.
+            cache: keeps keys and values; each token then sees what stands at its own position and before.
+            layer: under which number the cache keeps them.
+            positions: where the tokens stand, ``(batch, q)``; a cache needs them, and a rotation uses them.
+
+        Raises:
+            ValueError: a cache without positions, or with a mask or another sequence to attend to.
+            RuntimeError: a cache while gradients are recorded.
+        """
+        key = query if key is None else key
+        value = key if value is None else value
+        q = split_heads(self.q_proj(query), num_heads=self.num_heads)
+        k = split_heads(self.k_proj(key), num_heads=self.num_kv_heads)
+        v = split_heads(self.v_proj(value), num_heads=self.num_kv_heads)
+        if self.rotation is not None:
+            q, k = self.rotation(q, positions), self.rotation(k, positions)
+        if cache is not None:
+            if positions is None or mask is not None or key is not query:
+                raise ValueError("a cache needs positions, no mask, and a sequence that attends to itself")
+            if k.requires_grad:
+                raise RuntimeError("a cache keeps no gradients: use it under no_grad")
+            k, v, lengths = cache.update(layer, k, v, positions)
+            mask, is_causal = _seen(positions, lengths, k.shape[2]), False
+        p = self.dropout if self.training else 0.0
+        keep = None
+        if p:
+            shape = (q.shape[0], self.num_heads, q.shape[2], k.shape[2])
+            keep = default_rng(self.rng).random(shape, dtype=np.float32) >= p
+        groups = self.num_kv_heads
+        if groups == self.num_heads:
+            out = scaled_dot_product_attention(q, k, v, mask, None, keep, is_causal=is_causal, dropout_p=p)
+        else:  # heads that share keys stand along an axis of their own: (batch, groups, heads of a group, seq, d)
+            q = q.reshape(q.shape[0], groups, -1, *q.shape[2:])
+            k, v = (t.reshape(*t.shape[:2], 1, *t.shape[2:]) for t in (k, v))
+            mask, keep = (_grouped(m, groups) for m in (mask, keep))
+            out = scaled_dot_product_attention(q, k, v, mask, None, keep, is_causal=is_causal, dropout_p=p)
+            out = out.reshape(out.shape[0], self.num_heads, *out.shape[3:])
+        return self.out_proj(merge_heads(out))
+
+
+def _seen(positions: Array, lengths: Array, keys: int) -> Array | None:
+    """Which kept keys each new token sees, ``(batch, 1, q, keys)``; None where that is all of them."""
+    if positions.shape[1] == 1 and lengths.min() == keys:
+        return None
+    return np.arange(keys) <= positions[:, None, :, None]
+
+
+def _grouped(mask: AttentionMask, groups: int) -> Array | None:
+    """A mask over heads as one over groups and the heads of a group: ``(..., heads, q, k)`` with one axis more."""
+    if mask is None:
+        return None
+    array = np.asarray(mask)
+    if array.ndim < 3:
+        return array
+    heads = (1, 1) if array.shape[-3] == 1 else (groups, array.shape[-3] // groups)
+    return array.reshape(*array.shape[:-3], *heads, *array.shape[-2:])
+
+
+def attention_maps(model: Module[..., Any], *args: Any, **params: Any) -> list[Array]:
+    """Run a model and look on: the weights of every attention in it, in order, ``(batch, heads, q, k)`` each.
+
+    They are computed beside the model's own operations, which may never hold them as a whole.
+    """
+    maps: list[Array] = []
+
+    def look(op: Any, phase: str, inputs: Any, statics: Any, output: Any, /) -> None:
+        if phase == "forward" and output is None and isinstance(op, Primitive) and op.name == _ATTENTION:
+            mask, bias = (*inputs[3:5], None, None)[:2]
+            options = {name: statics[name] for name in ("is_causal", "scale") if name in statics}
+            weights = attention_weights(inputs[0], inputs[1], mask, bias, **options).data
+            maps.append(weights.reshape(weights.shape[0], -1, *weights.shape[-2:]))
+
+    with observe(look):
+        model(*args, **params)
+    return maps
+
+
+_ATTENTION = scaled_dot_product_attention.name

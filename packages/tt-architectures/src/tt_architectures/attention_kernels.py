@@ -1,0 +1,231 @@
+"""Attention in tiles: the `numpy` backend's way, which never holds all the scores.
+
+A tile is a block of queries against every key that one of them may see. Its scores stay in the second-level cache, are
+made, used and forgotten; what is kept is one number for each query, the logarithm of the sum of its exponentials, from
+which the gradient makes the same tiles again. A causal tile leaves out the keys that lie in the future. Threads take
+different sequences and heads. Nothing imports a name from here.
+
+Rabe and Staats (2021), Self-Attention Does Not Need O(n^2) Memory; Dao et al. (2022), FlashAttention.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tt_architectures.attention import AttentionMask, scaled_dot_product_attention
+from tt_foundation import Array, kernel, num_threads, parallel_blocks
+
+__all__: list[str] = []
+
+_TILE = 65_536
+"""The most scores of a tile: as many as stay in the second-level cache while they are worked on."""
+
+_CAUSAL_ROWS = 64
+"""The most queries of a causal tile: the fewer, the less of the future is computed in vain."""
+
+Prefix = tuple[int, ...]
+
+
+class _Plan(NamedTuple):
+    """One call: its arrays with all leading axes, and how it is cut."""
+
+    lead: tuple[int, ...]
+    query: Array  # (*lead, q, d), as are the next two with k
+    key: Array
+    value: Array
+    mask: Array | None  # (*lead, q, k)
+    keep: Array | None
+    scale: Any
+    kept_share: Any  # 1 - dropout_p
+    is_causal: bool
+    units: list[Prefix]  # indices into the first of the leading axes; the others are worked on together
+    rows: int
+
+    def tiles(self) -> Iterator[tuple[int, int, int]]:
+        """First query, query after the last, and how many keys they see; the tile that sees most comes first."""
+        queries, keys = self.query.shape[-2], self.key.shape[-2]
+        for start in reversed(range(0, queries, self.rows)):
+            stop = min(start + self.rows, queries)
+            yield start, stop, keys - queries + stop if self.is_causal else keys
+
+    def scratch(self) -> Array:
+        """Memory for the scores of the largest tile."""
+        together = math.prod(self.lead[len(self.units[0]) :])
+        return np.empty(together * self.rows * self.key.shape[-2], self.query.dtype)
+
+
+def _planned(
+    query: Array, key: Array, value: Array, mask: Any, keep: Any, is_causal: bool, scale: float | None, p: float
+) -> _Plan | None:
+    """How to compute a call; None where the body must, or must say what is wrong."""
+    if query.ndim < 3 or key.ndim < 3 or value.ndim < 3 or not query.dtype == key.dtype == value.dtype:
+        return None
+    queries, size = query.shape[-2:]
+    keys = key.shape[-2]
+    is_sound = size == key.shape[-1] and value.shape[-2] == keys and query.dtype.kind == "f"
+    is_sound = is_sound and (mask is None or mask.dtype == np.bool_)
+    if not is_sound or not size or not keys or (is_causal and queries > keys):
+        return None
+    lead = query.shape[:-2]
+    if not lead == key.shape[:-2] == value.shape[:-2]:
+        lead = np.broadcast_shapes(lead, key.shape[:-2], value.shape[:-2])
+        query, key, value = (np.broadcast_to(a, lead + a.shape[-2:]) for a in (query, key, value))
+    total = math.prod(lead) * queries * keys
+    if not total:
+        return None
+    try:
+        mask, keep = (None if m is None else np.broadcast_to(m, (*lead, queries, keys)) for m in (mask, keep))
+    except ValueError:
+        return None
+    units: list[Prefix] = [()]
+    rows = queries
+    if total > _TILE:
+        outer = math.prod(lead[:-1])
+        is_whole = outer < num_threads() or lead[-1] * keys * _CAUSAL_ROWS > _TILE
+        units = list(np.ndindex(lead if is_whole else lead[:-1]))
+        rows = max(16, _TILE // ((1 if is_whole else lead[-1]) * keys))
+        rows = min(queries, rows, _CAUSAL_ROWS if is_causal else rows)
+    number = query.dtype.type
+    is_causal = is_causal and queries > 1
+    root = number(1 / math.sqrt(size) if scale is None else scale)
+    return _Plan(lead, query, key, value, mask, keep, root, number(1 - p), is_causal, units, rows)
+
+
+def _heads_inside(lead: tuple[int, ...], rows: int, columns: int, dtype: Any) -> Array:
+    """Uninitialised ``(*lead, rows, columns)`` with the rows right after the first axis in memory.
+
+    So the heads of a token lie side by side, and merging them is a view.
+    """
+    return np.moveaxis(np.empty((*lead[:1], rows, *lead[1:], columns), dtype), 1, -2)
+
+
+def _scores(plan: _Plan, at: Prefix, tile: tuple[int, int, int], future: Array | None, memory: Array) -> Any:
+    """The scaled queries of a tile, ``(*, rows, d)``, and its scores, ``(*, rows, keys)``, minus infinity if masked."""
+    start, stop, seen = tile
+    query = plan.query[at][..., start:stop, :] * plan.scale
+    shape = (*query.shape[:-1], seen)
+    scores = memory[: math.prod(shape)].reshape(shape)
+    np.matmul(query, plan.key[at][..., :seen, :].swapaxes(-1, -2), out=scores)
+    if future is not None:
+        newest = scores[..., seen - (stop - start) :]
+        newest += future[: stop - start, : stop - start]
+    if plan.mask is not None:
+        np.copyto(scores, -np.inf, where=~plan.mask[at][..., start:stop, :seen])
+    return query, scores
+
+
+def _future(plan: _Plan) -> Array | None:
+    """What is added to the scores of as many keys as a causal tile has queries: minus infinity above the diagonal."""
+    if not plan.is_causal:
+        return None
+    return np.triu(np.full((plan.rows, plan.rows), -np.inf, plan.query.dtype), 1)
+
+
+@kernel(scaled_dot_product_attention, "numpy")
+def attention_in_tiles(
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: AttentionMask = None,
+    bias: AttentionMask = None,
+    keep: AttentionMask = None,
+    *,
+    is_causal: bool = False,
+    scale: float | None = None,
+    dropout_p: float = 0.0,
+) -> Any:
+    """Tile by tile; keeps the logarithm of every query's sum of exponentials."""
+    plan = None if bias is not None else _planned(query, key, value, mask, keep, is_causal, scale, dropout_p)
+    if plan is None:
+        return NotImplemented
+    queries = query.shape[-2]
+    out = _heads_inside(plan.lead, queries, value.shape[-1], query.dtype)
+    logs = np.empty((*plan.lead, queries, 1), query.dtype)
+    future = _future(plan)
+
+    def units(first: int, last: int) -> None:
+        memory = plan.scratch()
+        for at in plan.units[first:last]:
+            for tile in plan.tiles():
+                start, stop, seen = tile
+                _, weights = _scores(plan, at, tile, future, memory)
+                largest = np.maximum.reduce(weights, axis=-1, keepdims=True)
+                if plan.mask is not None:  # a query that sees nothing
+                    largest[np.isneginf(largest)] = 0
+                np.exp(np.subtract(weights, largest, out=weights), out=weights)
+                total = np.add.reduce(weights, axis=-1, keepdims=True)
+                if plan.mask is not None:
+                    total[total == 0] = 1
+                np.add(largest, np.log(total), out=logs[at][..., start:stop, :])
+                if plan.keep is not None:
+                    weights *= plan.keep[at][..., start:stop, :seen]
+                    total *= plan.kept_share
+                part = out[at][..., start:stop, :]
+                np.matmul(weights, plan.value[at][..., :seen, :], out=part)
+                part /= total
+
+    _run(plan, units)
+    return out, (plan, future, out, logs)
+
+
+def _run(plan: _Plan, units: Any) -> None:
+    if len(plan.units) == 1:
+        units(0, 1)
+    else:
+        parallel_blocks(units, len(plan.units))
+
+
+@attention_in_tiles.gradient
+def attention_gradient(
+    g: Array, saved: tuple[_Plan, Array | None, Array, Array], needs: tuple[bool, ...]
+) -> tuple[Array | None, ...]:
+    plan, future, out, logs = saved
+    shapes = [a.shape[-2:] for a in (plan.query, plan.key, plan.value)]
+    parts = [
+        _heads_inside(plan.lead, shape[0], shape[1], g.dtype) if needed else None
+        for shape, needed in zip(shapes, needs, strict=False)
+    ]
+    wrt_query, wrt_key, wrt_value = parts
+
+    def units(first: int, last: int) -> None:
+        memory = plan.scratch(), plan.scratch()
+        for at in plan.units[first:last]:
+            for tile in plan.tiles():
+                start, stop, seen = tile
+                query, weights = _scores(plan, at, tile, future, memory[0])
+                weights -= logs[at][..., start:stop, :]
+                np.exp(weights, out=weights)
+                gradient = g[at][..., start:stop, :]
+                keep = None if plan.keep is None else plan.keep[at][..., start:stop, :seen] / plan.kept_share
+                if wrt_value is not None:
+                    taken = weights if keep is None else weights * keep
+                    _collect(wrt_value[at], taken, gradient, seen, stop == shapes[0][0])
+                if wrt_query is None and wrt_key is None:
+                    continue
+                change = memory[1][: weights.size].reshape(weights.shape)
+                np.matmul(gradient, plan.value[at][..., :seen, :].swapaxes(-1, -2), out=change)
+                if keep is not None:
+                    change *= keep
+                change -= np.add.reduce(gradient * out[at][..., start:stop, :], axis=-1, keepdims=True)
+                change *= weights
+                if wrt_key is not None:
+                    _collect(wrt_key[at], change, query, seen, stop == shapes[0][0])
+                if wrt_query is not None:
+                    part = wrt_query[at][..., start:stop, :]
+                    np.matmul(change, plan.key[at][..., :seen, :], out=part)
+                    part *= plan.scale
+
+    _run(plan, units)
+    return (*parts, None, None, None)
+
+
+def _collect(total: Array, weights: Array, rows: Array, seen: int, is_first: bool) -> None:
+    """Give every key its share of the rows of a tile; the first tile is one that sees all keys."""
+    if is_first:
+        np.matmul(weights.swapaxes(-1, -2), rows, out=total)
+    else:
+        total[..., :seen, :] += np.matmul(weights.swapaxes(-1, -2), rows)

@@ -1,0 +1,1 @@
+"""Models: whole networks made of this tier's layers."""
