@@ -1,8 +1,8 @@
 """The worker: runs cases on one version of a framework and writes down what they return.
 
-``python -m tt_course.worker JOB`` reads the job, a JSON file, and for each of its variants loads the framework with some
-files in place of the package's own, in a process of its own. It holds no answers and gives no verdict: a job names
-files, cases and a seed. What runs here may do what it likes to this process; it can only write data.
+``python -m tt_course.worker JOB`` reads the job, a JSON file, and for each of its variants loads the framework with
+some files in place of the package's own, in a process of its own. It holds no answers and gives no verdict: a job
+names files, cases and a seed. What runs here may do what it likes to this process; it can only write data.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import numpy as np
 
 from tt_course import hook, values
 
-__all__ = ["Show", "main", "run_variant"]
+__all__ = ["Show", "answer", "described", "load", "main", "run_variant"]
 
 OWN = Path(__file__).parent
 
@@ -109,9 +109,9 @@ def run_variant(job: dict[str, Any], variant: dict[str, Any]) -> None:
     started = time.perf_counter()
     try:
         with _limit(job["load_s"]):
-            framework, cases = _load(job, files)
+            framework, cases = load(job, files)
     except BaseException as error:
-        _save(out / "load.json", {"error": _described(error, files)})
+        _save(out / "load.json", {"error": described(error, files)})
         return
     _save(out / "load.json", {"seconds": time.perf_counter() - started})
     for name in variant.get("names") or job["names"]:
@@ -119,7 +119,8 @@ def run_variant(job: dict[str, Any], variant: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _load(job: dict[str, Any], files: dict[str, str]) -> tuple[ModuleType, ModuleType]:
+def load(job: dict[str, Any], files: dict[str, str]) -> tuple[ModuleType, ModuleType]:
+    """Import the framework with ``files`` in place of its own, and the cases."""
     prepare = job["prepare"]
     finder = hook.Finder(
         files,
@@ -132,7 +133,8 @@ def _load(job: dict[str, Any], files: dict[str, str]) -> tuple[ModuleType, Modul
         if name not in files and name in sys.modules:
             hook.call(function, sys.modules[name])
     spec = importlib.util.spec_from_file_location("cases", job["cases"])
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     cases = importlib.util.module_from_spec(spec)
     sys.dont_write_bytecode = True
     spec.loader.exec_module(cases)
@@ -143,6 +145,16 @@ def _run_case(
     job: dict[str, Any], variant: dict[str, Any], framework: ModuleType, cases: ModuleType, name: str, out: Path
 ) -> None:
     seed = variant.get("seed", job["seed"])
+    result, returned, shown = answer(job, seed, framework, cases, name, variant["files"])
+    result["values"] = values.write(out, name, returned)
+    result["shown"] = values.write(out, f"{name}.shown", shown)
+    _save(out / f"{name}.json", result)
+
+
+def answer(
+    job: dict[str, Any], seed: int, framework: ModuleType, cases: ModuleType, name: str, files: dict[str, str]
+) -> tuple[dict[str, Any], values.Values, values.Values]:
+    """Run a case: its time, with its error if it met one; what it returned; what it showed."""
     own_seed = zlib.crc32(f"{seed} {name}".encode())
     random.seed(own_seed)
     np.random.seed(own_seed)
@@ -154,16 +166,14 @@ def _run_case(
         with _limit(job["case_s"]):
             if job.get("reseed"):
                 hook.call(job["reseed"], own_seed)
-            answer = getattr(cases, name)(np.random.default_rng([seed, own_seed]), framework, show)
-            for key, value in answer.items():
+            table = getattr(cases, name)(np.random.default_rng([seed, own_seed]), framework, show)
+            for key, value in table.items():
                 returned.update(values.flat(key, value))
     except BaseException as error:
-        result["error"] = _described(error, variant["files"])
+        result["error"] = described(error, files)
         returned = {}
     result["seconds"] = time.perf_counter() - started
-    result["values"] = values.write(out, name, returned)
-    result["shown"] = values.write(out, f"{name}.shown", show.shown)
-    _save(out / f"{name}.json", result)
+    return result, returned, show.shown
 
 
 @contextmanager
@@ -185,9 +195,9 @@ def _limit(seconds: float) -> Any:
         signal.signal(signal.SIGALRM, before)
 
 
-def _described(error: BaseException, files: dict[str, str]) -> dict[str, Any]:
+def described(error: BaseException, files: dict[str, str]) -> dict[str, Any]:
     """An error as data: its type, message, and the lines that led to it, the learner's where there are any."""
-    frames = []
+    frames: list[tuple[str, int, str]] = []
     at: TracebackType | None = error.__traceback__
     while at is not None and len(frames) < 1000:
         code = at.tb_frame.f_code
