@@ -147,7 +147,7 @@ def verdicts(module: Module, yours: Run, expected: Run, only: Sequence[Exercise]
     chosen = module.manifest.exercise if only is None else only
     if yours.error is not None:
         nothing = Result({}, {}, yours.error, 0.0)
-        results: Mapping[str, Result] = {name: nothing for name in expected.results}
+        results: Mapping[str, Result] = dict.fromkeys(expected.results, nothing)
     else:
         results = yours.results
     return tuple(
@@ -194,7 +194,7 @@ def check(
 
 
 def diagnosis(module: Module, failing: Verdict, seed: int) -> str:
-    """The message of the common mistake that returns just what the learner's code returned; empty where there is none."""
+    """The message of the common mistake that returns just what the learner's code returned; empty if there is none."""
     mistakes = [m for m in module.manifest.mistake if m.exercise == failing.exercise.id]
     if not mistakes:
         return ""

@@ -1,8 +1,8 @@
 """The import hook: some modules come from other files than their package's.
 
-In a workspace those files are the learner's, for the modules they completed. Standard library only: it runs at the start
-of the learner's own programs. A replaced module's own file is never opened, and no bytecode is read or written, so
-that a file saved twice within a second is read twice.
+In a workspace those files are the learner's, for the modules they completed. Standard library only: it runs at the
+start of the learner's own programs. A replaced module's own file is never opened, and no bytecode is read or written,
+so that a file saved twice within a second is read twice.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _FreshLoader(SourceFileLoader):
         super().__init__(name, path)
         self.prepare = prepare
 
-    def path_stats(self, path: str) -> Any:  # type: ignore[override]
+    def path_stats(self, path: str) -> Any:
         raise OSError("no bytecode is kept")  # this is how SourceLoader learns that there is none
 
     def exec_module(self, module: ModuleType) -> None:

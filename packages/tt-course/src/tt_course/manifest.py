@@ -1,7 +1,8 @@
 """Manifests: what a tier says of its course, read and checked without importing the tier.
 
-A tier announces itself by an entry point of the group ``tito.tiers`` whose value is its import package; beside its code
-lies ``course/`` with ``tier.toml`` and a folder for each module. Knows TOML and its own rules; knows nothing of learners.
+A tier announces itself by an entry point of the group ``tito.tiers`` whose value is its import package; beside its
+code lies ``course/`` with ``tier.toml`` and a folder for each module. Knows TOML and its own rules; knows nothing of
+learners.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import keyword
 from functools import cache, cached_property
 from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -133,8 +134,8 @@ class Milestone(_Struct, frozen=True, kw_only=True):
 class TierManifest(_Struct, frozen=True, kw_only=True):
     """``tier.toml``.
 
-    ``withheld`` modules are empty while learners' code is checked, ``prepare`` is called with each learner's module once
-    it is loaded, ``reseed`` with a number before each case: both as ``package.module:function``.
+    ``withheld`` modules are empty while learners' code is checked, ``prepare`` is called with each learner's module
+    once it is loaded, ``reseed`` with a number before each case: both as ``package.module:function``.
     """
 
     name: str

@@ -107,7 +107,7 @@ def worker_environment() -> dict[str, str]:
     path = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and not p.startswith(str(STARTUP))]
     if path:
         environment["PYTHONPATH"] = os.pathsep.join(path)
-    threads = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return environment | threads | {"MPLBACKEND": "Agg", "PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"}
 
 
@@ -182,9 +182,9 @@ class Started:
                 _, complaint = process.communicate()
                 complaint = b"out of time"
             complaints.append(complaint.decode(errors="replace"))
-        complaint = next((c for c in complaints if c), "")
+        why = next((c for c in complaints if c), "")
         with self._folder:
-            return [self._read(out, variant, complaint) for out, variant in zip(self.outs, self.variants, strict=True)]
+            return [self._read(out, variant, why) for out, variant in zip(self.outs, self.variants, strict=True)]
 
     def _read(self, out: Path, variant: Variant, complaint: str) -> Run:
         try:

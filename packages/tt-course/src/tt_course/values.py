@@ -19,7 +19,7 @@ import numpy.typing as npt
 __all__ = ["Other", "Value", "Values", "flat", "read", "read_bytes", "read_json", "write"]
 
 Array: TypeAlias = npt.NDArray[Any]
-Value: TypeAlias = "Array | bool | int | float | str | None | Other"
+Value: TypeAlias = "Array | bool | int | float | str | Other | None"
 Values: TypeAlias = dict[str, Value]
 LARGEST_FILE = 256 << 20
 
