@@ -697,7 +697,7 @@ def where_wrt_y(g: Array, condition: Array) -> Array:
 
 @gradient(matmul, "x")
 def matmul_wrt_x(g: Array, x_shape: tuple[int, ...], y: Array) -> Array:
-    """Of ``x``'s shape, but for axes that were broadcast; the axis that a vector lost in the product comes back here."""
+    """Of ``x``'s shape, but for axes that were broadcast; an axis that a vector lost in the product comes back."""
     if len(y.shape) == 1:
         return _column(g) * y if len(x_shape) > 1 else g * y
     if len(x_shape) == 1:
