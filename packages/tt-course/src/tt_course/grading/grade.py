@@ -1,0 +1,311 @@
+"""Grading: what a submission's code returned in its sandbox, beside what the reference returned outside of it.
+
+The same cases as a check, on a seed that nobody knows beforehand. Knows the engine's parts and puts them together;
+knows nothing of screens and files of results.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tt_course.check import Verdict, judged, new_seed
+from tt_course.compare import difference
+from tt_course.errors import CourseError
+from tt_course.grading.frames import DamagedError, Frame, failure, printable, values
+from tt_course.grading.names import name_of_ending, name_of_failure, names_of_notes
+from tt_course.grading.sandbox import Limits, Sandbox, filter_file
+from tt_course.grading.session import Session
+from tt_course.grading.stage import Stage
+from tt_course.grading.submissions import Submission
+from tt_course.manifest import Exercise, Module
+from tt_course.runner import Failure, Result, Run, Variant, job_of, run
+
+__all__ = ["ExerciseGrade", "Grade", "Grader"]
+
+PRINTED = 2000
+
+
+@dataclass(frozen=True)
+class ExerciseGrade:
+    """An exercise's points and, where they are none, why: for whoever handed it in, so without expected values."""
+
+    exercise: Exercise
+    points: int
+    case: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What one submission earned, and what is to be said of it."""
+
+    submission: Submission
+    exercises: tuple[ExerciseGrade, ...]
+    notes: tuple[str, ...] = ()
+    printed: str = ""
+    seconds: float = 0.0
+
+    @property
+    def points(self) -> int:
+        return sum(e.points for e in self.exercises)
+
+    @property
+    def total(self) -> int:
+        return sum(e.exercise.points for e in self.exercises)
+
+
+@dataclass
+class _Attempt:
+    """What the sessions of one submission gave so far."""
+
+    results: dict[str, Result]
+    notes: list[tuple[str, str]]
+    error: Failure | None = None
+    printed: str = ""
+    printed_bytes: int = 0
+    has_process_limit: bool = False
+
+
+class Grader:
+    """Grades submissions of one module; a context manager, since it keeps files while it is open.
+
+    Args:
+        module: the module that is graded.
+        sandbox: where submissions run; None runs them unprotected, for code that is trusted.
+        seed: of the inputs; without one they are new.
+        limits: for each submission.
+
+    Raises:
+        CourseError: the course is at fault: the reference itself fails.
+    """
+
+    def __init__(
+        self, module: Module, sandbox: Sandbox | None, *, seed: int | None = None, limits: Limits | None = None
+    ) -> None:
+        self.module = module
+        self.sandbox = sandbox
+        self.seed = new_seed() if seed is None else seed
+        self.limits = limits or Limits()
+        self.names = [case.name for exercise in module.manifest.exercise for case in module.cases_of(exercise)]
+        self._folder = tempfile.TemporaryDirectory(prefix="tito-grade-", ignore_cleanup_errors=True)
+        try:
+            self.stage = Stage(module, Path(self._folder.name) / "stage")
+            self.expected, self.varying = self._answers()
+        except BaseException:
+            self._folder.cleanup()
+            raise
+
+    def __enter__(self) -> Grader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def _answers(self) -> tuple[Run, set[str]]:
+        """What the reference returns, and the cases where that changes with the seed."""
+        job = job_of(self.module, self.names, self.seed)
+        expected, *others = run(job, [Variant(), Variant(seed=self.seed + 1), Variant(seed=self.seed + 2)], limit_s=300)
+        for done in (expected, *others):
+            failed = done.error or next((r.error for r in done.results.values() if r.error), None)
+            if failed is not None:
+                raise CourseError(f"module {self.module.label} fails on its own reference: {failed.text}")
+        varying = {
+            case.name
+            for case in self.module.manifest.case
+            for other in others
+            if difference(
+                other.results[case.name].values, expected.results[case.name].values, rtol=case.rtol, atol=case.atol
+            )
+        }
+        return expected, varying
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the instructor should know of the module itself."""
+        return [
+            f"exercise {exercise.label} earns no points: none of its cases changes with the seed"
+            for exercise in self.module.manifest.exercise
+            if not any(case.name in self.varying for case in self.module.cases_of(exercise))
+        ]
+
+    def grade_all(self, submissions: Sequence[Submission], jobs: int = 1) -> Iterator[Grade]:
+        """The grades in the order of the submissions, ``jobs`` of them made at a time."""
+        with ThreadPoolExecutor(jobs) as pool:
+            yield from pool.map(self.grade, submissions)
+
+    def grade(self, submission: Submission) -> Grade:
+        """Grade one submission."""
+        started = time.monotonic()
+        attempt = _Attempt({}, [])
+        if submission.problem:
+            attempt.error = Failure("no file", submission.problem, submission.problem)
+        else:
+            with tempfile.TemporaryDirectory(prefix="submission-", dir=self._folder.name) as folder:
+                os.chmod(folder, 0o755)
+                path = Path(folder) / self.module.file_name
+                path.write_bytes(submission.content)
+                path.chmod(0o644)
+                self._attempt(path, attempt, started + self.limits.wall_s)
+        exercises = tuple(self._exercise(exercise, attempt) for exercise in self.module.manifest.exercise)
+        more = []
+        if attempt.printed_bytes:
+            more.append(f"printed {attempt.printed_bytes:,} bytes; what is printed counts for nothing")
+        if attempt.has_process_limit:
+            more.append(f"started more processes than the {self.limits.processes} that are allowed: refused")
+        notes = tuple(names_of_notes(attempt.notes, more))
+        return Grade(submission, exercises, notes, attempt.printed, time.monotonic() - started)
+
+    def _attempt(self, path: Path, attempt: _Attempt, deadline: float) -> None:
+        """Run the cases; where the process ends on the way, go on behind the case that ended it."""
+        todo = list(self.names)
+        while todo and attempt.error is None:
+            session = self._session(path, todo, deadline)
+            at_hand = self._listen(session, todo, attempt)
+            ending = session.ending
+            assert ending is not None
+            attempt.printed = (attempt.printed + printable(ending.printed))[:PRINTED]
+            attempt.printed_bytes += ending.printed_bytes
+            attempt.has_process_limit = attempt.has_process_limit or ending.hit_processes
+            if not todo or attempt.error is not None:
+                break
+            text = name_of_ending(ending, self.limits)
+            if at_hand is None or ending.stopped == "wall":  # while loading, or there is no time left
+                attempt.error = Failure("ended", text, text)
+            else:
+                attempt.results[at_hand] = Result({}, {}, Failure("ended", text, text), 0.0)
+                todo.remove(at_hand)
+
+    def _listen(self, session: Session, todo: list[str], attempt: _Attempt) -> str | None:
+        """Take the results of one session out of ``todo``; the case at hand when it ended, if one was."""
+        at_hand: str | None = None
+        is_loaded = False
+        try:
+            for frame in session:
+                if frame.kind == "note":
+                    self._note(frame, attempt)
+                elif frame.kind == "failed" and not is_loaded:
+                    attempt.error = failure(frame.content.get("error")) or Failure("no data", "no error", "no error")
+                    return None
+                elif frame.kind == "loaded" and not is_loaded:
+                    is_loaded = True
+                elif frame.kind == "begin" and is_loaded and todo and frame.content.get("name") == todo[0]:
+                    at_hand = todo[0]
+                elif frame.kind == "result" and at_hand is not None and frame.content.get("name") == at_hand:
+                    error = failure(frame.content.get("error"))
+                    attempt.results[at_hand] = Result({} if error else values(frame), {}, error, 0.0)
+                    todo.remove(at_hand)
+                    at_hand = None
+                elif frame.kind != "done" or todo:
+                    raise DamagedError(f"{printable(frame.kind)!r} out of turn")
+        except DamagedError as error:
+            session.damaged(str(error))
+        # Between two cases nothing is at hand: what ends there, ends the next one.
+        return at_hand or (todo[0] if is_loaded and todo else None)
+
+    @staticmethod
+    def _note(frame: Frame, attempt: _Attempt) -> None:
+        kind, detail = frame.content.get("what"), frame.content.get("detail")
+        if isinstance(kind, str) and isinstance(detail, str) and len(attempt.notes) < 200:
+            attempt.notes.append((kind, printable(detail[:200])))
+
+    def _session(self, path: Path, names: list[str], deadline: float) -> Session:
+        limits, stage = self.limits, self.stage
+        source = self.module.manifest.source
+        job = job_of(self.module, names, self.seed)
+        content: dict[str, Any] = {
+            "package": job.package,
+            "names": names,
+            "seed": job.seed,
+            "withheld": list(job.withheld),
+            "prepare": dict(job.prepare),
+            "reseed": job.reseed,
+            "case_s": limits.case_s,
+            "absent": stage.absent,
+            "user": 0,
+            "limits": {
+                "RLIMIT_AS": limits.memory_bytes,
+                "RLIMIT_CPU": limits.cpu_s,
+                "RLIMIT_NOFILE": limits.open_files,
+                "RLIMIT_FSIZE": limits.file_bytes,
+                "RLIMIT_CORE": 0,
+            },
+        }
+        environment = {
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+            "MPLBACKEND": "Agg",
+            "HOME": "/tmp",
+            "LANG": "C.UTF-8",
+        }
+        if self.sandbox is None:
+            others = dict.fromkeys(str(place.parent) for place in stage.others.values())
+            content |= {
+                "path": [str(stage.engine), str(stage.site), *others],
+                "cases": str(stage.cases),
+                "files": {source: str(path)},
+            }
+            command = [sys.executable, "-I", "-S", str(stage.engine / "inside.py")]
+            return Session(command, content, limits, deadline, environment=environment)
+        inner = f"/submission/{path.name}"
+        content |= {
+            "path": ["/engine", "/site", "/others"],
+            "cases": "/cases/cases.py",
+            "files": {source: inner},
+            "user": self.sandbox.outside_user(),
+        }
+        content["limits"]["RLIMIT_NPROC"] = self.sandbox.process_limit(limits)
+        shown = {"/engine": stage.engine, "/site": stage.site, "/cases": stage.cases.parent, "/submission": path.parent}
+        shown |= {f"/others/{name}": place for name, place in stage.others.items()}
+        filter_fd = filter_file()
+        try:
+            command = self.sandbox.command(["-I", "-S", "/engine/inside.py"], shown, environment, limits, filter_fd)
+            return Session(command, content, limits, deadline, pass_fds=[filter_fd] if filter_fd >= 0 else [])
+        finally:
+            if filter_fd >= 0:
+                os.close(filter_fd)
+
+    def _exercise(self, exercise: Exercise, attempt: _Attempt) -> ExerciseGrade:
+        outcomes = []
+        for case in self.module.cases_of(exercise):
+            missing = attempt.error or Failure("ended", "was not reached", "was not reached")
+            yours = attempt.results.get(case.name, Result({}, {}, missing, 0.0))
+            try:
+                outcomes.append(judged(case, yours, self.expected.results[case.name]))
+            except (ValueError, TypeError, OverflowError, MemoryError) as error:
+                odd = f"cannot be compared: {printable(str(error))[:200]}"
+                outcomes.append(
+                    judged(case, Result({}, {}, Failure("no data", odd, odd), 0.0), self.expected.results[case.name])
+                )
+        verdict = Verdict(exercise, tuple(outcomes))
+        failing = verdict.first_failure
+        if failing is None:
+            does_vary = any(outcome.case.name in self.varying for outcome in outcomes)
+            reason = "" if does_vary else "none of its cases changes with the seed, so it earns nothing"
+            return ExerciseGrade(exercise, exercise.points if does_vary else 0, reason=reason)
+        if failing.yours.error is not None:
+            reason = self._reason(failing.yours.error)
+        else:
+            assert failing.difference is not None
+            reason = _without_values(failing.difference.name, failing.difference.what)
+        return ExerciseGrade(exercise, 0, failing.case.name, reason)
+
+    def _reason(self, error: Failure) -> str:
+        if error.kind in ("ended", "no file", "no data"):
+            return error.message
+        text = name_of_failure(error, self.limits, self.module.manifest.source, self.stage.absent)
+        own = [line for file, line, _ in error.frames if file.endswith(f"/{self.module.file_name}")]
+        return f"{text} (line {own[-1]})" if own and error.kind != "NotImplementedError" else text
+
+
+def _without_values(name: str, what: str) -> str:
+    """A difference as a learner may read it: shapes and types, but no value that is expected on this seed."""
+    is_about_kind = what.startswith(("has shape", "has element type", "is missing", "is not expected"))
+    return f"{name} {what}" if is_about_kind else f"{name} is not what the reference returns"
