@@ -125,7 +125,7 @@ def a_gradient_belongs_to_its_leaf(rng: np.random.Generator, tt: Any, show: Any)
 
 
 def a_walk_says_what_it_needs(rng: np.random.Generator, tt: Any, show: Any) -> Results:
-    n = int(rng.integers(2, 9))
+    n = int(rng.integers(2, 40))
     x = rng.normal(size=(n, 2))
     show(x=x)
     return {
@@ -179,7 +179,7 @@ def many_axes_repeated(rng: np.random.Generator, tt: Any, show: Any) -> Results:
 
 
 def a_rule_of_the_wrong_shape_is_named(rng: np.random.Generator, tt: Any, show: Any) -> Results:
-    n = int(rng.integers(2, 9))
+    n = int(rng.integers(2, 40))
     x = rng.normal(size=(n,))
     show(x=x)
 
@@ -508,7 +508,7 @@ def hooks(rng: np.random.Generator, tt: Any, show: Any) -> Results:
 
 
 def hooks_that_spoil(rng: np.random.Generator, tt: Any, show: Any) -> Results:
-    n = int(rng.integers(2, 9))
+    n = int(rng.integers(2, 40))
     x = rng.normal(size=(n,))
     show(x=x)
     leaf = tt.Tensor(x, requires_grad=True)
@@ -551,7 +551,7 @@ def recomputed(rng: np.random.Generator, tt: Any, show: Any) -> Results:
 
 
 def the_tape_of_a_checkpoint(rng: np.random.Generator, tt: Any, show: Any) -> Results:
-    x = rng.normal(size=(5, int(rng.integers(3, 9))))
+    x = rng.normal(size=(5, int(rng.integers(3, 40))))
     show(x=x)
 
     def block(x: Any) -> Any:
