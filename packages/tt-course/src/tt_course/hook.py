@@ -7,17 +7,29 @@ so that a file saved twice within a second is read twice.
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import importlib.abc
-import importlib.machinery
 import importlib.util
+import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["Finder", "call", "replace"]
+__all__ = ["FRAMEWORK", "ORIGINS", "STARTUP", "WORKSPACE", "Finder", "call", "install", "origins", "replace"]
+
+FRAMEWORK = "framework.json"
+"""The workspace's file that says which modules are the learner's."""
+WORKSPACE = "TITO_WORKSPACE"
+"""The environment variable by which child processes inherit the hook."""
+ORIGINS = "TITO_ORIGINS"
+"""The environment variable naming a file in which a program leaves, at its end, where its modules came from."""
+STARTUP = Path(__file__).parent / "startup"
+"""The folder whose ``sitecustomize`` installs the hook before a program's first line."""
 
 
 class _FreshLoader(SourceFileLoader):
@@ -61,6 +73,7 @@ class Finder(importlib.abc.MetaPathFinder):
         prepare: for a module's full name, what is called with it once it is loaded, as ``package.module:function``.
         withheld: modules that are to be empty.
         aliases: for a second name, the module's full name.
+        root: the folder in which the packages of those second names lie, where they have files of their own.
     """
 
     def __init__(
@@ -70,11 +83,13 @@ class Finder(importlib.abc.MetaPathFinder):
         prepare: Mapping[str, str] | None = None,
         withheld: Sequence[str] = (),
         aliases: Mapping[str, str] | None = None,
+        root: Path | None = None,
     ) -> None:
         self.files = dict(files)
         self.prepare = dict(prepare or {})
         self.withheld = set(withheld)
         self.aliases = dict(aliases or {})
+        self.root = root
         self.parents = {
             ".".join(parts[:i]) for parts in (name.split(".") for name in self.aliases) for i in range(1, len(parts))
         }
@@ -83,15 +98,21 @@ class Finder(importlib.abc.MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname in self.files:
-            file = self.files[fullname]
-            loader = _FreshLoader(fullname, file, self.prepare.get(fullname))
-            return importlib.util.spec_from_file_location(fullname, file, loader=loader)
+            own = self.files[fullname]
+            loader = _FreshLoader(fullname, own, self.prepare.get(fullname))
+            return importlib.util.spec_from_file_location(fullname, own, loader=loader)
         if fullname in self.withheld:
             return ModuleSpec(fullname, _EmptyLoader(), origin="withheld")
         if fullname in self.aliases:
             return ModuleSpec(fullname, _AliasLoader(self.aliases[fullname]))
-        if fullname in self.parents and "." in fullname:
-            return ModuleSpec(fullname, _EmptyLoader(), is_package=True)
+        if fullname in self.parents and self.root is not None:
+            folder = self.root.joinpath(*fullname.split("."))
+            file = folder / "__init__.py"
+            if file.is_file():
+                return importlib.util.spec_from_file_location(fullname, file, submodule_search_locations=[str(folder)])
+            spec = ModuleSpec(fullname, _EmptyLoader(), is_package=True)
+            spec.submodule_search_locations = [str(folder)]
+            return spec
         return None
 
 
@@ -105,9 +126,54 @@ def replace(finder: Finder) -> None:
     """Put the finder before all others.
 
     Raises:
-        RuntimeError: a module that it replaces is loaded already.
+        ImportError: a module that it replaces is loaded already.
     """
     loaded = [name for name in [*finder.files, *finder.withheld] if name in sys.modules]
     if loaded:
-        raise RuntimeError(f"{loaded[0]} is loaded already, so your file cannot take its place; import tinytorch first")
+        raise ImportError(
+            f"{loaded[0]} is loaded already, so the file of the workspace cannot take its place; "
+            "start the program with `tito run`, or import the workspace's package before anything else"
+        )
     sys.meta_path.insert(0, finder)
+
+
+def install(root: str | Path) -> None:
+    """Make a workspace's completed modules the framework of this process and of those that it starts.
+
+    Does nothing where that is done already.
+
+    Raises:
+        ImportError: a completed module is loaded already, from elsewhere.
+        ValueError: the workspace's ``framework.json`` is missing or broken.
+    """
+    root = Path(root).resolve()
+    if any(isinstance(finder, Finder) and finder.root == root for finder in sys.meta_path):
+        return
+    path = root / FRAMEWORK
+    try:
+        framework = json.loads(path.read_text(encoding="utf-8"))
+        modules = framework["completed"]
+        files = {name: str(root / entry["file"]) for name, entry in modules.items()}
+        prepare = {name: entry["prepare"] for name, entry in modules.items() if entry.get("prepare")}
+        aliases = dict(framework["imports"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is missing or broken ({error}); `tito system doctor` says more") from None
+    gone = [file for file in files.values() if not Path(file).is_file()]
+    if gone:
+        raise ValueError(f"{gone[0]} is gone, though its module is complete; `tito module reset` brings a new one")
+    replace(Finder(files, prepare=prepare, aliases=aliases, root=root))
+    os.environ[WORKSPACE] = str(root)
+    paths = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
+    if str(STARTUP) not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(STARTUP), *paths])
+    if ORIGINS in os.environ:
+        atexit.register(_leave_origins, os.environ.pop(ORIGINS), list(files))
+
+
+def origins(names: Sequence[str]) -> dict[str, str]:
+    """For each of these modules that is loaded, the file that it came from."""
+    return {name: str(getattr(sys.modules[name].__spec__, "origin", "")) for name in names if name in sys.modules}
+
+
+def _leave_origins(path: str, names: Sequence[str]) -> None:
+    Path(path).write_text(json.dumps(origins(names)), encoding="utf-8")

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tt_course.hook import STARTUP, WORKSPACE
 from tt_course.manifest import Module
 from tt_course.values import Values, read, read_json
 
@@ -102,16 +103,13 @@ def job_of(module: Module, names: Sequence[str], seed: int, *, others: Sequence[
 
 def worker_environment() -> dict[str, str]:
     """This process's environment for a worker: one BLAS thread, no windows, no hook of a workspace."""
-    left_out = {"PYTHONPATH", "TITO_WORKSPACE", "PYTHONSTARTUP"}
+    left_out = {"PYTHONPATH", WORKSPACE, "PYTHONSTARTUP"}
     environment = {name: value for name, value in os.environ.items() if name not in left_out}
-    path = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and not p.startswith(str(STARTUP))]
+    path = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != str(STARTUP)]
     if path:
         environment["PYTHONPATH"] = os.pathsep.join(path)
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return environment | threads | {"MPLBACKEND": "Agg", "PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"}
-
-
-STARTUP = Path(__file__).parent / "startup"
 
 
 class Started:

@@ -10,11 +10,30 @@ from typing import Any
 
 import click
 
-__all__ = ["COMMANDS", "LazyGroup"]
+__all__ = ["COMMANDS", "LazyGroup", "complete_module"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("tt_course.commands.init:init", "Make a workspace to rebuild a framework in."),
+    "module": ("tt_course.commands.module:module", "Start, check and complete modules."),
+    "run": ("tt_course.commands.running:run", "Run a program on your framework."),
+    "milestone": ("tt_course.commands.milestone:milestone", "Relive moments of history on your framework."),
+    "checkpoint": ("tt_course.commands.checkpoint:checkpoint", "See what your framework can do."),
+    "progress": ("tt_course.commands.progress:progress", "See how far you are."),
     "system": ("tt_course.commands.system:system", "Look at the installation, and verify a course."),
 }
+
+
+def complete_module(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """The modules' numbers and names, for the shell's completion."""
+    from tt_course.errors import CourseError
+    from tt_course.manifest import tiers
+
+    try:
+        modules = [module for tier in tiers() for module in tier.modules]
+    except CourseError:
+        return []
+    words = [word for m in modules for word in (m.label, m.name)]
+    return [word for word in words if word.startswith(incomplete)]
 
 
 class LazyGroup(click.Group):
