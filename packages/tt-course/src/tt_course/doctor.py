@@ -7,10 +7,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from tt_course.errors import CourseError
-from tt_course.manifest import tiers
+from tt_course.manifest import Tier, tiers
 from tt_course.workspace import Workspace, find
 
 __all__ = ["Finding", "examine"]
@@ -38,15 +39,17 @@ def examine() -> Iterator[Finding]:
     yield _asked("tiers", lambda: ", ".join(f"{t.name} {t.version}" for t in tiers()), "pip install tt-foundation")
     try:
         for tier in tiers():
-            yield _asked(
-                f"course {tier.name}", lambda tier=tier: f"{sum(1 for m in tier.modules if m.manifest)} modules"
-            )
+            yield _asked(f"course {tier.name}", partial(_course, tier))
         workspace = find()
     except CourseError as error:
         yield Finding("workspace", str(error), True)
         return
     yield Finding("workspace", str(workspace.root), True)
     yield from _workspace(workspace)
+
+
+def _course(tier: Tier) -> str:
+    return f"{len([module.manifest for module in tier.modules])} modules"
 
 
 def _numpy() -> str:

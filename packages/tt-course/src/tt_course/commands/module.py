@@ -50,9 +50,9 @@ def list_(as_json: bool) -> None:
         entries = []
         for m in workspace.modules:
             row = rows.get(m.name)
-            points = {"points": row.points if row else 0, "total": sum(e.points for e in m.manifest.exercise)}
             entry = {"module": m.name, "title": m.manifest.title, "state": _state(workspace, m)}
-            entries.append(entry | points)
+            total = sum(e.points for e in m.manifest.exercise)
+            entries.append({**entry, "points": row.points if row else 0, "total": total})
         return _print({"modules": entries})
     from rich.table import Table
     from rich.text import Text
