@@ -1,12 +1,12 @@
 """The marker `sandbox`, and a small tier to grade.
 
-Tests marked `sandbox` run where bubblewrap does; elsewhere they are deselected, and counted. In CI none may be left out.
+Tests marked `sandbox` run where bubblewrap does; elsewhere they are deselected, and counted. In CI none may be left
+out.
 """
 
 import os
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,7 +145,7 @@ FILES = {
 
         def products(rng, tt, show):
             x, y = rng.normal(size=4), rng.normal(size=4)
-            return {"dot": tt.dot(x, y), "of itself": tt.dot(x, x), "length": tt.polygons.length(x)}
+            return {"dot": tt.dot(x, y), "of itself": tt.dot(x, x)}
 
 
         def refusals(rng, tt, show):

@@ -32,20 +32,14 @@ class ControlGroup:
     @property
     def hit_memory(self) -> bool:
         """Whether the kernel ended a process in here for want of memory."""
-        return self._count(("memory.events", "memory.oom_control"), "oom_kill") > 0
+        return self._ended("memory.events") + self._ended("memory.oom_control") > 0
 
-    @property
-    def hit_processes(self) -> bool:
-        """Whether a process was refused for being one too many."""
-        return self._count(("pids.events",), "max") > 0
-
-    def _count(self, names: tuple[str, ...], key: str) -> int:
+    def _ended(self, name: str) -> int:
         for folder in self.folders:
-            for name in names:
-                with contextlib.suppress(OSError, ValueError):
-                    for line in (folder / name).read_text().splitlines():
-                        if line.startswith(f"{key} "):
-                            return int(line.split()[1])
+            with contextlib.suppress(OSError, ValueError):
+                for line in (folder / name).read_text().splitlines():
+                    if line.startswith("oom_kill "):
+                        return int(line.split()[1])
         return 0
 
     def remove(self) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from tt_course.runner import Failure
 from tt_course.values import Array, Other, Value, Values
 
-__all__ = ["DamagedError", "Frame", "Reader", "failure", "values"]
+__all__ = ["DamagedError", "Frame", "Reader", "TooMuchError", "failure", "printable", "values"]
 
 LONGEST_LINE = 256 << 10
 MOST_VALUES = 1000
@@ -32,6 +32,10 @@ _HEADER = re.compile(
 
 class DamagedError(Exception):
     """What arrived is no frame, or no value."""
+
+
+class TooMuchError(DamagedError):
+    """More arrived, or is announced, than is allowed."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Reader:
         """
         self.left -= len(data)
         if self.left < 0:
-            raise DamagedError("too much")
+            raise TooMuchError
         self._held += data
         while True:
             if self._line is None:
@@ -97,8 +101,10 @@ def _object(line: bytes) -> dict[str, Any]:
 def _sizes(line: dict[str, Any], most: int) -> list[int]:
     sizes = line.get("sizes", [])
     is_list = isinstance(sizes, list) and len(sizes) <= MOST_VALUES
-    if not is_list or not all(type(n) is int and n >= 0 for n in sizes) or sum(sizes) > most:
+    if not is_list or not all(type(n) is int and n >= 0 for n in sizes):
         raise DamagedError("arrays of impossible sizes")
+    if sum(sizes) > most:
+        raise TooMuchError
     return sizes
 
 

@@ -71,7 +71,39 @@ class _Attempt:
     error: Failure | None = None
     printed: str = ""
     printed_bytes: int = 0
-    has_process_limit: bool = False
+
+
+class _Listener:
+    """Takes the frames of one session: results, in the order of the cases, go from ``todo`` into the attempt."""
+
+    def __init__(self, todo: list[str], attempt: _Attempt) -> None:
+        self.todo = todo
+        self.attempt = attempt
+        self.is_loaded = False
+        self.has_begun = False
+
+    def take(self, frame: Frame) -> None:
+        content, todo = frame.content, self.todo
+        if frame.kind == "note":
+            self._note(content)
+        elif frame.kind == "failed" and not self.is_loaded:
+            self.attempt.error = failure(content.get("error")) or Failure("no data", "no error", "no error")
+        elif frame.kind == "loaded" and not self.is_loaded:
+            self.is_loaded = True
+        elif frame.kind == "begin" and self.is_loaded and todo and content.get("name") == todo[0]:
+            self.has_begun = True
+        elif frame.kind == "result" and self.has_begun and todo and content.get("name") == todo[0]:
+            error = failure(content.get("error"))
+            self.attempt.results[todo[0]] = Result({} if error else values(frame), {}, error, 0.0)
+            self.has_begun = False
+            del todo[0]
+        elif frame.kind != "done" or todo:
+            raise DamagedError(f"{printable(frame.kind)!r} out of turn")
+
+    def _note(self, content: dict[str, Any]) -> None:
+        kind, detail = content.get("what"), content.get("detail")
+        if isinstance(kind, str) and isinstance(detail, str) and len(self.attempt.notes) < 200:
+            self.attempt.notes.append((kind, printable(detail[:200])))
 
 
 class Grader:
@@ -158,8 +190,6 @@ class Grader:
         more = []
         if attempt.printed_bytes:
             more.append(f"printed {attempt.printed_bytes:,} bytes; what is printed counts for nothing")
-        if attempt.has_process_limit:
-            more.append(f"started more processes than the {self.limits.processes} that are allowed: refused")
         notes = tuple(names_of_notes(attempt.notes, more))
         return Grade(submission, exercises, notes, attempt.printed, time.monotonic() - started)
 
@@ -167,54 +197,18 @@ class Grader:
         """Run the cases; where the process ends on the way, go on behind the case that ended it."""
         todo = list(self.names)
         while todo and attempt.error is None:
-            session = self._session(path, todo, deadline)
-            at_hand = self._listen(session, todo, attempt)
-            ending = session.ending
-            assert ending is not None
+            listener = _Listener(todo, attempt)
+            ending = self._session(path, todo, deadline).watch(listener.take)
             attempt.printed = (attempt.printed + printable(ending.printed))[:PRINTED]
             attempt.printed_bytes += ending.printed_bytes
-            attempt.has_process_limit = attempt.has_process_limit or ending.hit_processes
             if not todo or attempt.error is not None:
                 break
             text = name_of_ending(ending, self.limits)
-            if at_hand is None or ending.stopped == "wall":  # while loading, or there is no time left
+            if not listener.is_loaded or ending.stopped == "wall":  # while loading, or there is no time left
                 attempt.error = Failure("ended", text, text)
-            else:
-                attempt.results[at_hand] = Result({}, {}, Failure("ended", text, text), 0.0)
-                todo.remove(at_hand)
-
-    def _listen(self, session: Session, todo: list[str], attempt: _Attempt) -> str | None:
-        """Take the results of one session out of ``todo``; the case at hand when it ended, if one was."""
-        at_hand: str | None = None
-        is_loaded = False
-        try:
-            for frame in session:
-                if frame.kind == "note":
-                    self._note(frame, attempt)
-                elif frame.kind == "failed" and not is_loaded:
-                    attempt.error = failure(frame.content.get("error")) or Failure("no data", "no error", "no error")
-                    return None
-                elif frame.kind == "loaded" and not is_loaded:
-                    is_loaded = True
-                elif frame.kind == "begin" and is_loaded and todo and frame.content.get("name") == todo[0]:
-                    at_hand = todo[0]
-                elif frame.kind == "result" and at_hand is not None and frame.content.get("name") == at_hand:
-                    error = failure(frame.content.get("error"))
-                    attempt.results[at_hand] = Result({} if error else values(frame), {}, error, 0.0)
-                    todo.remove(at_hand)
-                    at_hand = None
-                elif frame.kind != "done" or todo:
-                    raise DamagedError(f"{printable(frame.kind)!r} out of turn")
-        except DamagedError as error:
-            session.damaged(str(error))
-        # Between two cases nothing is at hand: what ends there, ends the next one.
-        return at_hand or (todo[0] if is_loaded and todo else None)
-
-    @staticmethod
-    def _note(frame: Frame, attempt: _Attempt) -> None:
-        kind, detail = frame.content.get("what"), frame.content.get("detail")
-        if isinstance(kind, str) and isinstance(detail, str) and len(attempt.notes) < 200:
-            attempt.notes.append((kind, printable(detail[:200])))
+            else:  # between two cases nothing is at hand: what ends there, ends the next one
+                attempt.results[todo[0]] = Result({}, {}, Failure("ended", text, text), 0.0)
+                del todo[0]
 
     def _session(self, path: Path, names: list[str], deadline: float) -> Session:
         limits, stage = self.limits, self.stage

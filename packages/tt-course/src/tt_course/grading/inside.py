@@ -207,7 +207,7 @@ def main(descriptor: int) -> None:
     frames = Frames(descriptor)
     watch = Watch(frames, job)
     originals = Originals(
-        ("builtins", "json", "numpy", "numpy.lib.format", "os", "tt_course.values", "tt_course.worker")
+        ("__main__", "builtins", "json", "numpy", "numpy.lib.format", "os", "tt_course.values", "tt_course.worker")
     )
     look = originals.changed
     sys.addaudithook(watch)

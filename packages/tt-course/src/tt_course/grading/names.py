@@ -100,7 +100,9 @@ def name_of_failure(failure: Failure, limits: Limits, reference: str, absent: It
         ):
             return f"imported what would answer for it: absent here ({said})"
         return said
-    if kind in ("FileNotFoundError", "NotADirectoryError", "zipimport.ZipImportError", "ZipImportError"):
+    if kind == "ZipImportError":
+        return f"looked for the reference: absent here ({said})"
+    if kind in ("FileNotFoundError", "NotADirectoryError"):
         if re.search(rf"\b{stem}(\.[\w-]+)?\.pyc?\b|\b{package}\b|site-packages|__pycache__|RECORD|\.whl", message):
             return f"looked for the reference: absent here ({said})"
         if "/proc" in message:

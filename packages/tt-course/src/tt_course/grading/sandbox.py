@@ -41,11 +41,16 @@ class NoSandboxError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a submission may use. Times are of the clock on the wall, except ``cpu_s``."""
+    """What a submission may use. Times are of the clock on the wall, except ``cpu_s``.
+
+    A case is asked to stop after ``case_s`` and ended ``grace_s`` later.
+    """
 
     memory_bytes: int = 2 << 30
     cpu_s: int = 60
+    load_s: float = 20.0
     case_s: float = 10.0
+    grace_s: float = 3.0
     wall_s: float = 120.0
     processes: int = 16
     open_files: int = 64

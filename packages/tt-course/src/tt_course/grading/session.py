@@ -13,12 +13,12 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from tt_course.grading.cgroup import make_group
-from tt_course.grading.frames import DamagedError, Frame, Reader
+from tt_course.grading.frames import DamagedError, Frame, Reader, TooMuchError
 from tt_course.grading.sandbox import Limits
 
 __all__ = ["Ending", "Session"]
@@ -35,14 +35,13 @@ class Ending:
     stopped: Stop = ""
     damage: str = ""
     hit_memory: bool = False
-    hit_processes: bool = False
     printed: str = ""
     printed_bytes: int = 0
     seconds: float = 0.0
 
 
 class Session:
-    """One process in one sandbox. Iterating gives frames until it ends; then there is :attr:`ending`.
+    """One process in one sandbox; :meth:`watch` sees it through.
 
     Args:
         command: without the descriptor for the results, which is appended as its last argument.
@@ -50,7 +49,7 @@ class Session:
         limits: that this watches over.
         deadline: the moment of :func:`time.monotonic` at which it is ended, whatever it does.
         pass_fds: descriptors to leave open for the command.
-        quiet_s: after so long without a frame it is ended.
+        environment: the command's; by default this process's.
     """
 
     def __init__(
@@ -65,7 +64,6 @@ class Session:
     ) -> None:
         self.limits = limits
         self.deadline = deadline
-        self.ending: Ending | None = None
         self._printed = bytearray()
         self._printed_bytes = 0
         self._started = time.monotonic()
@@ -96,12 +94,16 @@ class Session:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
 
-    def __iter__(self) -> Iterator[Frame]:
+    def watch(self, take: Callable[[Frame], None]) -> Ending:
+        """Give each frame to ``take`` until the program ends, or until there is a reason to end it.
+
+        A :class:`DamagedError` that ``take`` raises is such a reason.
+        """
         assert self._process.stdout is not None
         reader = Reader(self.limits.result_bytes)
         stopped: Stop = ""
         damage = ""
-        patience = self._started + self.limits.case_s + 15  # for loading
+        patience = self._started + self.limits.load_s
         with selectors.DefaultSelector() as selector:
             selector.register(self._results, selectors.EVENT_READ)
             selector.register(self._process.stdout, selectors.EVENT_READ)
@@ -117,31 +119,29 @@ class Session:
                             selector.unregister(key.fileobj)
                         elif key.fd == self._results:
                             for frame in reader.feed(data):
+                                take(frame)
                                 if frame.kind in ("begin", "loaded", "result"):
-                                    patience = time.monotonic() + self.limits.case_s + 3
-                                yield frame
+                                    patience = time.monotonic() + self.limits.case_s + self.limits.grace_s
                         else:
                             self._print(data)
                     if self._printed_bytes > self.limits.printed_bytes:
                         stopped = "printed"
                         break
+            except TooMuchError:
+                stopped = "results"
             except DamagedError as error:
-                stopped, damage = ("results", "") if reader.left < 0 else ("damaged", str(error))
-            finally:
-                self.ending = self._end(stopped, damage)
+                stopped, damage = "damaged", str(error)
+            except BaseException:
+                self._end("wall", "")
+                raise
+        return self._end(stopped, damage)
 
     def _print(self, data: bytes) -> None:
         self._printed_bytes += len(data)
         self._printed += data[: max(0, KEPT - len(self._printed))]
 
-    def damaged(self, damage: str) -> None:
-        """End it because a frame that it wrote makes no sense."""
-        self.ending = self._end("damaged", damage)
-
     def _end(self, stopped: Stop, damage: str) -> Ending:
         """End whatever still runs, and tell how it ended."""
-        if self.ending is not None:
-            return self.ending
         process = self._process
         with contextlib.suppress(ProcessLookupError):
             if stopped:
@@ -155,16 +155,15 @@ class Session:
         assert process.stdout is not None
         process.stdout.close()
         os.close(self._results)
-        hit_memory = hit_processes = False
+        hit_memory = False
         if self._group:
-            hit_memory, hit_processes = self._group.hit_memory, self._group.hit_processes
+            hit_memory = self._group.hit_memory
             self._group.remove()
         return Ending(
             code=128 - code if code < 0 else code,
             stopped=stopped,
             damage=damage,
             hit_memory=hit_memory,
-            hit_processes=hit_processes,
             printed=bytes(self._printed).decode(errors="replace"),
             printed_bytes=self._printed_bytes,
             seconds=time.monotonic() - self._started,
