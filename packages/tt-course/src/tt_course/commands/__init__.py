@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "milestone": ("tt_course.commands.milestone:milestone", "Relive moments of history on your framework."),
     "checkpoint": ("tt_course.commands.checkpoint:checkpoint", "See what your framework can do."),
     "progress": ("tt_course.commands.progress:progress", "See how far you are."),
+    "grade": ("tt_course.commands.grade:grade", "Grade submissions that nobody can trust."),
     "system": ("tt_course.commands.system:system", "Look at the installation, and verify a course."),
 }
 

@@ -26,7 +26,7 @@ from tt_course.grading.session import Session
 from tt_course.grading.stage import Stage
 from tt_course.grading.submissions import Submission
 from tt_course.manifest import Exercise, Module
-from tt_course.runner import Failure, Result, Run, Variant, job_of, run
+from tt_course.runner import Failure, Result, Run, Variant, job_of, start
 
 __all__ = ["ExerciseGrade", "Grade", "Grader"]
 
@@ -129,8 +129,14 @@ class Grader:
         self.names = [case.name for exercise in module.manifest.exercise for case in module.cases_of(exercise)]
         self._folder = tempfile.TemporaryDirectory(prefix="tito-grade-", ignore_cleanup_errors=True)
         try:
-            self.stage = Stage(module, Path(self._folder.name) / "stage")
-            self.expected, self.varying = self._answers()
+            reference = start(
+                job_of(module, self.names, self.seed), [Variant(seed=self.seed + i) for i in range(3)], limit_s=300
+            )
+            try:
+                self.stage = Stage(module, Path(self._folder.name) / "stage")
+            finally:
+                runs = reference.wait()
+            self.expected, self.varying = self._answers(runs)
         except BaseException:
             self._folder.cleanup()
             raise
@@ -141,22 +147,19 @@ class Grader:
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
 
-    def _answers(self) -> tuple[Run, set[str]]:
-        """What the reference returns, and the cases where that changes with the seed."""
-        job = job_of(self.module, self.names, self.seed)
-        expected, *others = run(job, [Variant(), Variant(seed=self.seed + 1), Variant(seed=self.seed + 2)], limit_s=300)
-        for done in (expected, *others):
+    def _answers(self, runs: Sequence[Run]) -> tuple[Run, set[str]]:
+        """What the reference returned on the seed, and the cases where it returned something else on the others."""
+        for done in runs:
             failed = done.error or next((r.error for r in done.results.values() if r.error), None)
             if failed is not None:
                 raise CourseError(f"module {self.module.label} fails on its own reference: {failed.text}")
-        varying = {
-            case.name
-            for case in self.module.manifest.case
-            for other in others
-            if difference(
-                other.results[case.name].values, expected.results[case.name].values, rtol=case.rtol, atol=case.atol
-            )
-        }
+        expected, *others = runs
+        varying = set()
+        for case in self.module.manifest.case:
+            values = expected.results[case.name].values
+            changed = (o.results[case.name].values for o in others)
+            if any(difference(other, values, rtol=case.rtol, atol=case.atol) for other in changed):
+                varying.add(case.name)
         return expected, varying
 
     @property

@@ -1,11 +1,14 @@
 """Submissions: which files were handed in, by whom, read as if the folder were a trap.
 
+A submission is a Python file, or a notebook whose cells tagged ``module`` make one.
+
 Links are not followed, what is no plain file of moderate size is refused, and a learner's name is text to show, never a
 path to use. Knows file systems and the name of the wanted file; runs nothing.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable
@@ -36,7 +39,8 @@ def find_submissions(paths: Iterable[Path], wanted: str) -> list[Submission]:
     """The submissions in some files and folders.
 
     A file is a submission of whoever its name names. A folder that holds ``wanted`` is one submission; any other folder
-    is many: its Python files, and its folders, each of which is to hold ``wanted`` somewhere.
+    is many: its files, and its folders, each of which is to hold ``wanted`` somewhere. A notebook counts as the Python
+    file of its name.
 
     Raises:
         CourseError: a path is not there, or a folder holds no submission.
@@ -57,9 +61,14 @@ def find_submissions(paths: Iterable[Path], wanted: str) -> list[Submission]:
     return _numbered(found)
 
 
+def _names(wanted: str) -> tuple[str, str]:
+    return wanted, f"{wanted.removesuffix('.py')}.ipynb"
+
+
 def _in_folder(folder: Path, wanted: str) -> list[Submission]:
-    if (folder / wanted).is_file():
-        return [_read(_learner(folder), folder / wanted)]
+    for name in _names(wanted):
+        if (folder / name).is_file():
+            return [_read(_learner(folder), folder / name)]
     found = []
     for entry in sorted(os.scandir(folder), key=lambda e: e.name):
         if entry.name.startswith((".", "__")):
@@ -69,7 +78,7 @@ def _in_folder(folder: Path, wanted: str) -> list[Submission]:
             place = _deep(path, wanted)
             missing = Submission(_learner(path), path / wanted, problem=f"no file {wanted} was handed in")
             found.append(_read(_learner(path), place) if place else missing)
-        elif entry.name.endswith(".py"):
+        elif entry.name.endswith((".py", ".ipynb")):
             found.append(_read(_learner(path), path))
     return found
 
@@ -79,8 +88,7 @@ def _deep(folder: Path, wanted: str) -> Path | None:
     places = []
     for count, (at, folders, files) in enumerate(os.walk(folder)):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if wanted in files:
-            places.append(Path(at) / wanted)
+        places += [Path(at) / name for name in _names(wanted) if name in files][:1]
         if count > MOST_FILES:
             break
     return min(places, key=lambda path: (len(path.parts), str(path)), default=None)
@@ -88,15 +96,38 @@ def _deep(folder: Path, wanted: str) -> Path | None:
 
 def _learner(path: Path) -> str:
     name = path.resolve().name if path.name in ("", ".", "..") else path.name
-    return printable(name.removesuffix(".py"))[:100] or "unnamed"
+    return printable(name.removesuffix(".py").removesuffix(".ipynb"))[:100] or "unnamed"
 
 
 def _read(learner: str, path: Path) -> Submission:
     try:
         content = read_bytes(path, LARGEST)
-    except (OSError, ValueError) as error:
+        if path.name.endswith(".ipynb"):
+            content = _cells(content)
+    except (OSError, ValueError, RecursionError) as error:
         return Submission(learner, path, problem=f"not a file to grade: {printable(str(error))}")
     return Submission(learner, path, content)
+
+
+def _cells(notebook: bytes) -> bytes:
+    """The text of a notebook's cells that make the module.
+
+    Raises:
+        ValueError: it has none, or is no notebook.
+    """
+    book = json.loads(notebook)
+    cells = book.get("cells") if isinstance(book, dict) else None
+    texts = []
+    for cell in cells if isinstance(cells, list) else []:
+        metadata = cell.get("metadata") if isinstance(cell, dict) else None
+        tags = metadata.get("tags") if isinstance(metadata, dict) else None
+        if isinstance(tags, list) and "module" in tags and cell.get("cell_type") == "code":
+            source = cell.get("source")
+            lines = source if isinstance(source, list) else [source]
+            texts.append("".join(line for line in lines if isinstance(line, str)))
+    if not texts:
+        raise ValueError("a notebook without a cell tagged 'module'")
+    return ("\n\n\n".join(text.strip("\n") for text in texts) + "\n").encode(errors="replace")
 
 
 def _numbered(found: list[Submission]) -> list[Submission]:
