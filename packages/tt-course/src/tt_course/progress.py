@@ -64,7 +64,7 @@ class ExerciseRow:
 
 @dataclass(frozen=True)
 class Reached:
-    """A milestone or checkpoint as it was last run, with its figures."""
+    """A milestone or checkpoint as it was last run, or last passed, with its figures."""
 
     name: str
     at: str
@@ -160,9 +160,11 @@ class Progress:
         return int(rows[0][0])
 
     def reached(self, kind: str, name: str, passed: bool, figures: Mapping[str, Any]) -> None:
-        """Note how a milestone or checkpoint was run."""
+        """Note how a milestone or checkpoint ended; one that was passed stays so."""
         row = (kind, name, _now(), int(passed), json.dumps(dict(figures)))
-        self._do(("INSERT OR REPLACE INTO reached VALUES (?, ?, ?, ?, ?)", row))
+        update = "at = excluded.at, passed = excluded.passed, figures = excluded.figures"
+        statement = f"INSERT INTO reached VALUES (?, ?, ?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET {update}"
+        self._do((f"{statement} WHERE excluded.passed >= passed", row))
 
     def _is_there(self) -> bool:
         return self.path.exists()

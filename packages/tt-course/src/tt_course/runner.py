@@ -186,7 +186,8 @@ class Started:
 
     def _read(self, out: Path, variant: Variant, complaint: str) -> Run:
         try:
-            printed = (out / "printed.txt").open("rb").read(PRINTED).decode(errors="replace")
+            with (out / "printed.txt").open("rb") as file:
+                printed = file.read(PRINTED).decode(errors="replace")
         except OSError:
             printed = ""
         try:

@@ -204,12 +204,18 @@ def described(error: BaseException, files: dict[str, str]) -> dict[str, Any]:
         frames.append((code.co_filename, at.tb_lineno, code.co_name))
         at = at.tb_next
     own = set(files.values())
-    kept = [f for f in frames if f[0] in own] or [
-        f for f in frames if not f[0].startswith("<frozen") and Path(f[0]).parent != OWN
-    ]
+    kept = [f for f in frames if f[0] in own] or [f for f in frames if not _is_machinery(f[0])]
+    if isinstance(error, SyntaxError) and error.filename in own:
+        kept = []  # the error itself says where
     last = "".join(traceback.format_exception_only(error)).rstrip()
     name = "out of time" if isinstance(error, OutOfTimeError) else type(error).__name__
     return {"type": name, "message": str(error), "text": last, "frames": kept[-12:]}
+
+
+def _is_machinery(file: str) -> bool:
+    """Whether a file is how Python imports, or how this program runs cases."""
+    path = Path(file)
+    return file.startswith("<frozen") or path.parent == OWN or path.parts[-2:] == ("importlib", "__init__.py")
 
 
 def _save(path: Path, content: Any) -> None:

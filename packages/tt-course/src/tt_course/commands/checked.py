@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from tt_course.check import Check, Outcome, Verdict
-from tt_course.commands.screen import MARKS, console
+from tt_course.commands.screen import MARKS, console, indented
 from tt_course.runner import Failure
 from tt_course.values import Value
 
@@ -104,18 +103,18 @@ def _failure(check: Check, verdict: Verdict, outcome: Outcome, root: Path | None
     ]
     if error is not None:
         if rows:
-            parts += [Text(), Padding(_values(rows), (0, 2))]
-        parts += [Text(), Padding(Text(traceback_text(error, root), "red"), (0, 2))]
+            parts += [Text(), indented(_values(rows))]
+        parts += [Text(), indented(Text(traceback_text(error, root), "red"))]
     elif found is not None:
         if found.yours is not None:
             rows.append(("yours", found.name, found.yours))
         if found.expected is not None:
             rows.append(("expected", found.name, found.expected))
         where = f"{found.name}{'' if found.what.startswith('[') else ' '}{found.what}"
-        parts += [Text(), Padding(_values(rows), (0, 2)), Text()]
-        parts.append(Padding(Text.assemble(("first difference  ", "dim"), (where, "red")), (0, 2)))
+        parts += [Text(), indented(_values(rows)), Text()]
+        parts.append(indented(Text.assemble(("first difference  ", "dim"), (where, "red"))))
     if check.message:
-        parts += [Text(), Padding(Text.assemble(("A common mistake: ", "bold yellow"), check.message), (0, 2))]
+        parts += [Text(), indented(Text.assemble(("A common mistake: ", "bold yellow"), check.message))]
     return parts
 
 
@@ -127,9 +126,9 @@ def show_check(check: Check, root: Path | None = None, out: Console | None = Non
     out.print()
     if check.error is not None:
         out.print(Text("Your file does not load:", "bold red"))
-        out.print(Padding(Text(traceback_text(check.error, root), "red"), (1, 2)))
+        out.print(indented(Text(traceback_text(check.error, root), "red"), above=1, below=1))
     else:
-        out.print(Padding(_exercises(check), (0, 2)))
+        out.print(indented(_exercises(check)))
         out.print()
     at_hand = check.at_hand
     outcome = at_hand.first_failure if at_hand else None
@@ -139,7 +138,7 @@ def show_check(check: Check, root: Path | None = None, out: Console | None = Non
     if check.printed.strip() and not check.passed:
         lines = check.printed.rstrip().splitlines()
         out.print(Text("Your code printed:", "dim"))
-        out.print(Padding(Text("\n".join(lines[-12:]), "dim"), (0, 2)))
+        out.print(indented(Text("\n".join(lines[-12:]), "dim")))
         out.print()
     points = f"{check.points} of {check.total} points"
     steps = Table.grid(padding=(0, 2))
@@ -153,7 +152,7 @@ def show_check(check: Check, root: Path | None = None, out: Console | None = Non
         out.print(Text(points))
         if at_hand is not None and check.error is None:
             steps.add_row("a hint", Text(f"tito module hint {at_hand.exercise.label}", "cyan"))
-        if at_hand is not None and at_hand.state == "failed":
+        if at_hand is not None and at_hand.state == "failed" and check.error is None:
             again = f"tito module check {module.label} --seed {check.seed}"
             steps.add_row("again with these inputs", Text(again, "cyan"))
     if steps.row_count:

@@ -114,17 +114,16 @@ def start(number: str | None, notebook: bool, as_json: bool) -> None:
     missing = [p for p in workspace.modules if p.number in m.manifest.prerequisites and not workspace.is_complete(p)]
     if as_json:
         return _print({"module": m.name, "file": str(file), "branch": branch, "incomplete": [p.name for p in missing]})
-    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    from tt_course.commands.screen import console
+    from tt_course.commands.screen import console, indented
 
     out = console()
     out.print(Text(f"{m.label} {m.manifest.title}", "bold"))
     out.print(Text(m.manifest.question, "italic"))
     out.print()
-    out.print(Padding(" ".join(m.manifest.matters.split()), (0, 2)))
+    out.print(indented(" ".join(m.manifest.matters.split())))
     out.print()
     table = Table.grid(padding=(0, 2))
     for exercise in m.manifest.exercise:
@@ -234,14 +233,13 @@ def hint(exercise: str | None, level: int | None, as_json: bool) -> None:
     shown = min(count, len(e.hints))
     if as_json:
         return _print({"exercise": e.id, "level": shown, "of": len(e.hints), "hint": e.hints[shown - 1]})
-    from rich.padding import Padding
     from rich.text import Text
 
-    from tt_course.commands.screen import console
+    from tt_course.commands.screen import console, indented
 
     out = console()
     out.print(Text.assemble((f"{e.label} {e.title}", "bold"), (f"   hint {shown} of {len(e.hints)}", "dim")))
-    out.print(Padding(Text(e.hints[shown - 1].strip()), (1, 2)))
+    out.print(indented(Text(e.hints[shown - 1].strip()), above=1, below=1))
     if shown < len(e.hints):
         out.print(Text.assemble("One more: ", (f"tito module hint {e.label}", "cyan")))
     return None
@@ -291,7 +289,6 @@ def complete(number: str | None, seed: int | None, as_json: bool) -> None:
         following = workspace.next_module()
         row = {"module": m.name, "points": result.points, "total": result.total}
         return _print(row | {"next": following.name if following else None})
-    from rich.padding import Padding
     from rich.text import Text
 
     from tt_course.commands.screen import console
@@ -304,22 +301,23 @@ def complete(number: str | None, seed: int | None, as_json: bool) -> None:
     open_now = [s for t in workspace.tiers for s in t.manifest.milestone if m.number in s.needs and {*s.needs} <= done]
     for stone in open_now:
         line = Text.assemble("A milestone is open: ", (f"tito milestone run {stone.year}", "cyan"), f"  {stone.name}")
-        out.print(Padding(line, (1, 0, 0, 0)))
+        out.print()
+        out.print(line)
     _print_next(workspace)
     return None
 
 
 def _print_rubric(m: Module) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
-    from tt_course.commands.screen import console
+    from tt_course.commands.screen import console, indented
 
     out = console()
     for reflection in m.manifest.reflection:
-        out.print(Padding(Text(reflection.question.strip(), "italic"), (1, 0, 0, 0)))
+        out.print()
+        out.print(Text(reflection.question.strip(), "italic"))
         for point in reflection.rubric:
-            out.print(Padding(f"- {point.strip()}", (0, 2)))
+            out.print(indented(Text(f"- {point.strip()}")))
 
 
 @module.command(epilog="Example: tito module status 05")
