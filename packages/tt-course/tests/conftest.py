@@ -5,8 +5,10 @@ out.
 """
 
 import os
+import shutil
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -197,4 +199,21 @@ def toy_tier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[manifest.Tier
         patch.setenv("PYTHONPATH", str(site))
         manifest.tiers.cache_clear()
         yield manifest.load_tier("toy")
+    manifest.tiers.cache_clear()
+
+
+@pytest.fixture
+def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[manifest.Tier]:
+    """The tier ``toy_chain`` of three modules, a copy that the test may change, installed while it runs."""
+    site = tmp_path / "site"
+    shutil.copytree(Path(__file__).parent / "toy_chain", site / "toy_chain")
+    about = site / "toy_chain-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-chain\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[tito.tiers]\nchain = toy_chain\n")
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.delenv("TITO_WORKSPACE", raising=False)
+    manifest.tiers.cache_clear()
+    yield manifest.load_tier("chain")
     manifest.tiers.cache_clear()
