@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,37 +130,48 @@ def _sandbox(trust: bool) -> Sandbox | None:
         return None
 
 
+def _missed(grade: Grade) -> Iterator[tuple[str, str]]:
+    """The exercises without points, each with the reason; those not written yet in one line."""
+    to_do = [e.exercise.label for e in grade.exercises if e.is_to_do]
+    for e in grade.exercises:
+        if not e.points and not e.is_to_do:
+            yield f"{e.exercise.label} {e.case}".strip(), e.reason
+    if to_do:
+        yield ", ".join(to_do), "not written yet"
+
+
 def _print(grader: Grader, grades: list[Grade]) -> None:
     """The table, and for each learner what was missed and noticed."""
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    from tt_course.commands.screen import console
+    from tt_course.commands.screen import MARKS, console
 
     out = console()
     module = grader.module
-    table = Table(box=None, padding=(0, 1), header_style="dim")
-    table.add_column("learner")
-    table.add_column("points", justify="right")
-    for exercise in module.manifest.exercise:
-        table.add_column(exercise.label, justify="right")
-    table.add_column("time", justify="right")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("learner", overflow="fold")
+    table.add_column("points", justify="right", no_wrap=True)
+    table.add_column("exercises", no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
     for done in grades:
         style = "green" if done.points == done.total else "yellow" if done.points else "red"
-        cells = [Text(str(e.points) if e.points else "·", "green" if e.points else "red") for e in done.exercises]
+        marks = [MARKS["passed" if e.points else "to do" if e.is_to_do else "failed"] for e in done.exercises]
         points = Text(f"{done.points} of {done.total}", style)
-        table.add_row(Text(done.submission.learner), points, *cells, Text(f"{done.seconds:.1f} s", "dim"))
+        table.add_row(
+            Text(done.submission.learner), points, Text.assemble(*marks), Text(f"{done.seconds:.1f} s", "dim")
+        )
     out.print(f"Module {module.label} {module.manifest.title}, seed {grader.seed}", style="bold")
     out.print(table)
     for done in grades:
-        rows = [(f"{e.exercise.label} {e.case}".strip(), e.reason) for e in done.exercises if not e.points]
-        # The same reason for one exercise after another is said once.
-        said = [row for i, row in enumerate(rows) if not i or row[1] != rows[i - 1][1]]
+        said = [("", done.problem)] if done.problem else list(_missed(done))
         if said or done.notes:
             out.print()
             out.print(Text(done.submission.learner, "bold"))
             for what, reason in said:
-                out.print(Padding(Text.assemble((what, "dim"), ("  ", ""), reason), (0, 0, 0, 2)))
+                out.print(
+                    Padding(Text.assemble((what, "dim"), "  " if what else "", reason), (0, 0, 0, 2), expand=False)
+                )
             for note in done.notes:
-                out.print(Padding(Text(note, "yellow"), (0, 0, 0, 2)))
+                out.print(Padding(Text(note, "yellow"), (0, 0, 0, 2), expand=False))

@@ -6,6 +6,7 @@ knows nothing of screens and files of results.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from tt_course.check import Verdict, judged, new_seed
 from tt_course.compare import difference
 from tt_course.errors import CourseError
 from tt_course.grading.frames import DamagedError, Frame, failure, printable, values
-from tt_course.grading.names import name_of_ending, name_of_failure, names_of_notes
+from tt_course.grading.names import TO_DO, name_of_ending, name_of_failure, names_of_notes
 from tt_course.grading.sandbox import Limits, Sandbox, filter_file
 from tt_course.grading.session import Session
 from tt_course.grading.stage import Stage
@@ -42,13 +43,22 @@ class ExerciseGrade:
     case: str = ""
     reason: str = ""
 
+    @property
+    def is_to_do(self) -> bool:
+        """Whether its body was left as the starter has it, which is no mistake."""
+        return self.reason.startswith(TO_DO)
+
 
 @dataclass(frozen=True)
 class Grade:
-    """What one submission earned, and what is to be said of it."""
+    """What one submission earned, and what is to be said of it.
+
+    ``problem`` says why no exercise was reached: there is no file, or it does not load.
+    """
 
     submission: Submission
     exercises: tuple[ExerciseGrade, ...]
+    problem: str = ""
     notes: tuple[str, ...] = ()
     printed: str = ""
     seconds: float = 0.0
@@ -127,6 +137,7 @@ class Grader:
         self.seed = new_seed() if seed is None else seed
         self.limits = limits or Limits()
         self.names = [case.name for exercise in module.manifest.exercise for case in module.cases_of(exercise)]
+        self._count = itertools.count()
         self._folder = tempfile.TemporaryDirectory(prefix="tito-grade-", ignore_cleanup_errors=True)
         try:
             reference = start(
@@ -194,7 +205,8 @@ class Grader:
         if attempt.printed_bytes:
             more.append(f"printed {attempt.printed_bytes:,} bytes; what is printed counts for nothing")
         notes = tuple(names_of_notes(attempt.notes, more))
-        return Grade(submission, exercises, notes, attempt.printed, time.monotonic() - started)
+        problem = self._reason(attempt.error) if attempt.error and not attempt.results else ""
+        return Grade(submission, exercises, problem, notes, attempt.printed, time.monotonic() - started)
 
     def _attempt(self, path: Path, attempt: _Attempt, deadline: float) -> None:
         """Run the cases; where the process ends on the way, go on behind the case that ended it."""
@@ -213,6 +225,14 @@ class Grader:
                 attempt.results[todo[0]] = Result({}, {}, Failure("ended", text, text), 0.0)
                 del todo[0]
 
+    def _cores(self) -> list[int]:
+        """Two cores for one process, the next two for the next: pools of threads stay small on large machines."""
+        if not hasattr(os, "sched_getaffinity"):
+            return []
+        cores = sorted(os.sched_getaffinity(0))
+        i = next(self._count)
+        return [cores[(2 * i + k) % len(cores)] for k in range(2)]
+
     def _session(self, path: Path, names: list[str], deadline: float) -> Session:
         limits, stage = self.limits, self.stage
         source = self.module.manifest.source
@@ -227,6 +247,7 @@ class Grader:
             "case_s": limits.case_s,
             "absent": stage.absent,
             "user": 0,
+            "cores": self._cores(),
             "limits": {
                 "RLIMIT_AS": limits.memory_bytes,
                 "RLIMIT_CPU": limits.cpu_s,
@@ -289,10 +310,12 @@ class Grader:
             return ExerciseGrade(exercise, exercise.points if does_vary else 0, reason=reason)
         if failing.yours.error is not None:
             reason = self._reason(failing.yours.error)
+            name = "" if failing.yours.error is attempt.error else failing.case.name
         else:
             assert failing.difference is not None
             reason = _without_values(failing.difference.name, failing.difference.what)
-        return ExerciseGrade(exercise, 0, failing.case.name, reason)
+            name = failing.case.name
+        return ExerciseGrade(exercise, 0, name, reason)
 
     def _reason(self, error: Failure) -> str:
         if error.kind in ("ended", "no file", "no data"):

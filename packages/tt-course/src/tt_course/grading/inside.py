@@ -32,6 +32,8 @@ def give_up_rights(job: Mapping[str, Any]) -> None:
         os.setgroups([])
         os.setresgid(job["user"], job["user"], job["user"])
         os.setresuid(job["user"], job["user"], job["user"])
+    if job["cores"] and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, job["cores"])
     for name, value in job["limits"].items():
         what = getattr(resource, name)
         highest = resource.getrlimit(what)[1]

@@ -13,8 +13,9 @@ from tt_course.grading.sandbox import Limits
 from tt_course.grading.session import Ending
 from tt_course.runner import Failure
 
-__all__ = ["name_of_ending", "name_of_failure", "names_of_notes"]
+__all__ = ["TO_DO", "name_of_ending", "name_of_failure", "names_of_notes"]
 
+TO_DO = "not written yet"
 _SIGNALS = {
     signal.SIGXCPU: "killed: CPU time limit ({cpu_s} s)",
     signal.SIGXFSZ: "killed: file size limit ({file_bytes})",
@@ -79,7 +80,7 @@ def name_of_failure(failure: Failure, limits: Limits, reference: str, absent: It
     stem = re.escape(reference.rpartition(".")[2])
     package = re.escape(reference.partition(".")[0])
     if kind == "NotImplementedError":
-        return f"not written yet: {message}" if message else "not written yet"
+        return f"{TO_DO}: {message}" if message else TO_DO
     if kind in ("MemoryError", "_ArrayMemoryError"):
         return _filled(f"memory limit: it asked for more than {{memory_bytes}} ({_escaped(said)})", limits)
     if kind == "out of time":

@@ -28,6 +28,7 @@ def as_rows(grades: Sequence[Grade]) -> list[dict[str, Any]]:
             "path": str(grade.submission.path),
             "points": grade.points,
             "total": grade.total,
+            "problem": grade.problem,
             "exercises": [
                 {
                     "id": e.exercise.id,
@@ -85,11 +86,11 @@ def as_gradescope(module: Module, grade: Grade) -> str:
         }
         for e in grade.exercises
     ]
-    said = "\n".join([f"Module {module.label} {module.manifest.title}: {grade.points} of {grade.total}", *grade.notes])
+    heading = f"Module {module.label} {module.manifest.title}: {grade.points} of {grade.total}"
     return json.dumps(
         {
             "score": grade.points,
-            "output": said,
+            "output": "\n".join(filter(None, [heading, grade.problem, *grade.notes])),
             "output_format": "text",
             "execution_time": grade.seconds,
             "tests": tests,
@@ -110,7 +111,7 @@ def as_page(module: Module, grade: Grade) -> str:
 
 
 def write_pages(module: Module, grades: Sequence[Grade], folder: Path) -> list[Path]:
-    """Write a page for each learner into ``folder``, under file names made from learners' names, not taken from them."""
+    """Write a page for each learner into ``folder``; its file's name is made from theirs, not taken from it."""
     folder.mkdir(parents=True, exist_ok=True)
     taken: set[str] = set()
     written = []
