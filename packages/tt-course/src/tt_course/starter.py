@@ -7,8 +7,10 @@ courses.
 from __future__ import annotations
 
 import ast
+import io
 import json
 import textwrap
+import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -128,10 +130,43 @@ def with_bodies(source: str, new: Mapping[str, str], path: str = "<source>") -> 
         starts.append(starts[-1] + len(line))
     places = sorted(((_body(lines, starts, known[name]), name) for name in new), reverse=True)
     for body, name in places:
-        text = textwrap.dedent(new[name]).strip("\n").rstrip()
-        source = source[: body.start] + body.lead + textwrap.indent(text, body.indent) + source[body.end :]
+        text = _indented(new[name], body.indent)
+        source = source[: body.start] + (body.lead + text if text else "") + source[body.end :]
     parsed(source, f"{path} with other bodies for {', '.join(new)}")
     return source
+
+
+def _indented(text: str, indent: str) -> str:
+    """A body at another indentation; what its strings hold over several lines stays as it is."""
+    lines = text.rstrip().splitlines()
+    if not lines:
+        return ""
+    first = next(line for line in lines if line.strip())
+    before = len(first) - len(first.lstrip())
+    inside = _inside_strings(lines)
+    return "\n".join(
+        line if i in inside else indent + line[min(before, len(line) - len(line.lstrip())) :] if line.strip() else ""
+        for i, line in enumerate(lines)
+    )
+
+
+def _inside_strings(lines: list[str]) -> set[int]:
+    """Which lines begin within a string."""
+    inside: set[int] = set()
+    starts: list[int] = []  # of f-strings, which Python 3.12 and later give in parts
+    text = "if True:\n" + "\n".join(lines) + "\n"
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            kind = tokenize.tok_name[token.type]
+            if kind == "STRING":
+                inside.update(range(token.start[0] - 1, token.end[0] - 1))
+            elif kind.endswith("STRING_START"):
+                starts.append(token.start[0])
+            elif kind.endswith("STRING_END"):
+                inside.update(range(starts.pop() - 1, token.end[0] - 1))
+    except (tokenize.TokenError, SyntaxError):
+        pass  # a body that is no Python: whoever parses the outcome says so
+    return inside
 
 
 def bodies(source: str, names: Iterable[str], path: str = "<source>") -> dict[str, str]:
@@ -150,8 +185,7 @@ def bodies(source: str, names: Iterable[str], path: str = "<source>") -> dict[st
         if name not in known:
             raise CourseError(f"{path} does not define {name}")
         body = _body(lines, starts, known[name])
-        text = source[body.start : body.end]
-        found[name] = textwrap.dedent(text if text.startswith("\n") else body.indent + text.lstrip()).strip("\n")
+        found[name] = _indented(source[body.start : body.end].removeprefix(body.lead), "")
     return found
 
 
