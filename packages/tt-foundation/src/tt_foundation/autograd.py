@@ -564,6 +564,7 @@ register_tape(_TheTape())
 
 @gradient(add, "x")
 def add_wrt_x(g: Array) -> Array:
+    """What comes back belongs to ``x``; ``g`` belongs to the sum. Broadcasting need not be undone here."""
     return g
 
 
@@ -579,6 +580,7 @@ def subtract_wrt_x(g: Array) -> Array:
 
 @gradient(subtract, "y")
 def subtract_wrt_y(g: Array) -> Array:
+    """The difference falls as ``y`` grows."""
     return negative(g)
 
 
@@ -599,6 +601,7 @@ def divide_wrt_x(g: Array, y: Array) -> Array:
 
 @gradient(divide, "y")
 def divide_wrt_y(g: Array, x: Array, y: Array) -> Array:
+    """``x / y`` is ``x`` times the power -1 of ``y``."""
     return divide(-g * x, y * y)
 
 
@@ -609,6 +612,7 @@ def negative_wrt_x(g: Array) -> Array:
 
 @gradient(pow, "x")
 def pow_wrt_x(g: Array, x: Array, y: Array) -> Array:
+    """Where the exponent is 0 the power is constant: 0 there, at ``x`` = 0 too."""
     if isinstance(y, int | float):
         return g * (y * pow(x, y - 1)) if y else g * 0
     return g * (y * pow(x, where(equal(y, 0), 1, y - 1)))
@@ -616,6 +620,7 @@ def pow_wrt_x(g: Array, x: Array, y: Array) -> Array:
 
 @gradient(pow, "y")
 def pow_wrt_y(g: Array, x: Array, out: Array) -> Array:
+    """At ``x`` = 0 the gradient is 0, not the NaN of ``0 * log(0)``."""
     return g * (out * log(where(equal(x, 0), 1, x)))
 
 
@@ -636,11 +641,13 @@ def sqrt_wrt_x(g: Array, out: Array) -> Array:
 
 @gradient(abs, "x")
 def abs_wrt_x(g: Array, x: Array) -> Array:
+    """The slope is 1 above 0, -1 below, and taken as 0 at the kink."""
     return where(less(x, 0), -g, g * greater(x, 0))
 
 
 @gradient(maximum, "x")
 def maximum_wrt_x(g: Array, x: Array, y: Array) -> Array:
+    """The larger of two gets the whole gradient; of two equals each gets half."""
     return g * _share(greater(x, y), equal(x, y), g)
 
 
@@ -651,6 +658,7 @@ def maximum_wrt_y(g: Array, x: Array, y: Array) -> Array:
 
 @gradient(minimum, "x")
 def minimum_wrt_x(g: Array, x: Array, y: Array) -> Array:
+    """The smaller of two gets the whole gradient; of two equals each gets half."""
     return g * _share(less(x, y), equal(x, y), g)
 
 
@@ -666,6 +674,7 @@ def _share(wins: Any, ties: Any, like: Array) -> Any:
 
 @gradient(where, "x")
 def where_wrt_x(g: Array, condition: Array) -> Array:
+    """``x`` gets the gradient where it was chosen."""
     return where(condition, g, 0)
 
 
@@ -676,6 +685,7 @@ def where_wrt_y(g: Array, condition: Array) -> Array:
 
 @gradient(matmul, "x")
 def matmul_wrt_x(g: Array, x_shape: tuple[int, ...], y: Array) -> Array:
+    """Of ``x``'s shape, but for axes that were broadcast; an axis that a vector lost in the product comes back."""
     if len(y.shape) == 1:
         return _column(g) * y if len(x_shape) > 1 else g * y
     if len(x_shape) == 1:
@@ -685,6 +695,7 @@ def matmul_wrt_x(g: Array, x_shape: tuple[int, ...], y: Array) -> Array:
 
 @gradient(matmul, "y")
 def matmul_wrt_y(g: Array, x: Array, y_shape: tuple[int, ...]) -> Array:
+    """Of ``y``'s shape, but for axes that were broadcast; as :func:`matmul_wrt_x`."""
     if len(y_shape) == 1:
         return _column(g) * x if len(x.shape) > 1 else g * x
     if len(x.shape) == 1:
@@ -698,11 +709,13 @@ def _column(x: Array) -> Array:
 
 @gradient(sum, "x")
 def sum_wrt_x(g: Array, x_shape: tuple[int, ...], *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Every element went into its sum once."""
     return broadcast_to(_keepdims(g, x_shape, axis), shape=x_shape)
 
 
 @gradient(mean, "x")
 def mean_wrt_x(g: Array, x_shape: tuple[int, ...], *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Every element went into its mean with a share of one over their number."""
     g = _keepdims(g, x_shape, axis)
     count = np.prod(x_shape, dtype=int) // np.prod(g.shape, dtype=int) if 0 not in g.shape else 1
     return broadcast_to(g / int(count) if count else g, shape=x_shape)
@@ -710,11 +723,13 @@ def mean_wrt_x(g: Array, x_shape: tuple[int, ...], *, axis: Axis = None, keepdim
 
 @gradient(max, "x")
 def max_wrt_x(g: Array, x: Array, out: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The largest gets the gradient; equals share it."""
     return _to_extreme(g, x, out, axis)
 
 
 @gradient(min, "x")
 def min_wrt_x(g: Array, x: Array, out: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The smallest gets the gradient; equals share it."""
     return _to_extreme(g, x, out, axis)
 
 
@@ -733,32 +748,38 @@ def _keepdims(g: Array, shape: tuple[int, ...], axis: Axis) -> Array:
 
 @gradient(reshape, "x")
 def reshape_wrt_x(g: Array, x_shape: tuple[int, ...]) -> Array:
+    """The elements back in their first shape."""
     return reshape(g, shape=x_shape)
 
 
 @gradient(permute_dims, "x")
 def permute_dims_wrt_x(g: Array, *, axes: tuple[int, ...]) -> Array:
+    """The axes back where they came from."""
     order = [a % len(axes) for a in axes]
     return permute_dims(g, axes=tuple(order.index(i) for i in range(len(order))))
 
 
 @gradient(swapaxes, "x")
 def swapaxes_wrt_x(g: Array, *, axis1: int = -1, axis2: int = -2) -> Array:
+    """An exchange undoes itself."""
     return swapaxes(g, axis1=axis1, axis2=axis2)
 
 
 @gradient(broadcast_to, "x")
 def broadcast_to_wrt_x(g: Array) -> Array:
+    """The engine sums over what was repeated."""
     return g
 
 
 @gradient(astype, "x")
 def astype_wrt_x(g: Array) -> Array:
+    """The engine gives every gradient its argument's type."""
     return g
 
 
 @gradient(getitem, "x")
 def getitem_wrt_x(g: Array, x_shape: tuple[int, ...], *, index: Any) -> Array:
+    """Zero but at the index; an element that was taken twice gets the sum of both."""
     return scatter_add(g, index=index, shape=x_shape)
 
 
@@ -769,29 +790,35 @@ def scatter_add_wrt_values(g: Array, *, index: Any) -> Array:
 
 @gradient(setitem, "x")
 def setitem_wrt_x(g: Array, *, index: Any) -> Array:
+    """What was overwritten gets nothing."""
     return setitem(g, np.zeros((), g.dtype), index=index)
 
 
 @gradient(setitem, "value")
 def setitem_wrt_value(g: Array, *, index: Any) -> Array:
+    """Of the shape of what was written; broadcasting need not be undone here."""
     return getitem(g, index=index)
 
 
 @gradient(activations.relu, "x")
 def relu_wrt_x(g: Array, out: Array) -> Array:
+    """The slope is 1 where the output is positive and 0 elsewhere, at the kink too."""
     return g * greater(out, 0)
 
 
 @gradient(activations.sigmoid, "x")
 def sigmoid_wrt_x(g: Array, out: Array) -> Array:
+    """The slope is ``out (1 - out)``: no second exponential."""
     return g * out * (1 - out)
 
 
 @gradient(activations.tanh, "x")
 def tanh_wrt_x(g: Array, out: Array) -> Array:
+    """The slope is ``1 - out^2``."""
     return g * (1 - out * out)
 
 
 @gradient(activations.softplus, "x")
 def softplus_wrt_x(g: Array, x: Array, *, beta: float = 1.0) -> Array:
+    """The slope of a smooth relu is a smooth step."""
     return g * activations.sigmoid(beta * x)

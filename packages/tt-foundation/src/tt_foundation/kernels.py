@@ -99,13 +99,13 @@ def class_cross_entropy_of_rows(
     ids: Array,
     weight: Array | None = None,
     *,
-    ignore_index: int | None = None,
+    ignore_index: int = -100,
     label_smoothing: float = 0.0,
     reduction: Reduction = "mean",
 ) -> Any:
     """The common case, rows of scores and nothing weighted or smoothed: keeps the probabilities."""
     is_plain = logits.ndim == 2 and weight is None and not label_smoothing and reduction == "mean"
-    if not is_plain or not logits.size or ignore_index is not None:
+    if not is_plain or not logits.size or (ids == ignore_index).any():
         return NotImplemented
     rows = np.arange(len(ids))
     p = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
