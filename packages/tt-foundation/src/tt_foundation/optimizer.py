@@ -139,12 +139,16 @@ class Optimizer:
     def _by_step(self, group: Mapping[str, Any]) -> Iterator[tuple[int, list[Tensor]]]:
         """Count the step for the parameters that have a gradient, and gather those that are equally far."""
         having = [p for p in group["params"] if p.grad is not None]
-        self._start([p for p in having if p not in self.state], group)
+        states = self.state
+        self._start([p for p in having if p not in states], group)
         gathered: dict[int, list[Tensor]] = {}
         for p in having:
-            state = self.state[p]
-            state["step"] += 1
-            gathered.setdefault(state["step"], []).append(p)
+            state = states[p]
+            state["step"] = step = state["step"] + 1
+            if step in gathered:
+                gathered[step].append(p)
+            else:
+                gathered[step] = [p]
         yield from gathered.items()
 
     def _start(self, params: list[Tensor], group: Mapping[str, Any]) -> None:

@@ -182,14 +182,14 @@ def _owner(array: Array) -> Array:
     return array
 
 
-def wrote(*arrays: Array) -> None:
+def wrote(*arrays: Array | None) -> None:
     """Enter an in-place write to ``arrays`` in the write log; every such operation of the library calls this."""
     _last_write[0] = moment = tick()
-    owner = None
+    last = None
     for array in arrays:
-        if array.base is owner is not None:
+        if array is None or (last is not None and array.base is last):
             continue
-        owner = array if array.base is None else _owner(array)
+        last = owner = array if array.base is None else _owner(array)
         entry = _writes.get(id(owner))  # of this very array: an entry goes when its array does
         if entry is None:
             _writes[id(owner)] = [_watched(owner), moment]
@@ -388,10 +388,7 @@ class Procedure:
                     break
         finally:
             for i in self.writes:
-                if isinstance(arrays[i], list):
-                    wrote(*[array for array in arrays[i] if array is not None])
-                else:
-                    wrote(arrays[i])
+                wrote(*(arrays[i] if isinstance(arrays[i], list) else arrays[i : i + 1]))
             now.observers = watching
         for observer in watching:
             observer(self, "forward", args, params, args)
