@@ -226,7 +226,8 @@ class ModuleList(Module[..., Any]):
 class Sequential(Layer):
     """Layers run one after another, given as a list or one by one; an index gives a layer, a slice a Sequential.
 
-    A :class:`Linear` followed by a :class:`ReLU` runs as one operation while nobody observes.
+    A layer followed by a :class:`ReLU` runs as one operation, if its class has a method ``activated(x, activation)`` of
+    its own, as :class:`Linear` has, and nobody observes.
 
     Raises:
         TypeError: something among them is no module.
@@ -246,8 +247,9 @@ class Sequential(Layer):
         at = 0
         while at < len(layers):
             layer = layers[at]
-            if type(layer) is Linear and at + 1 < len(layers) and type(layers[at + 1]) is ReLU and not observers():
-                x = layer.activated(x, "relu")
+            is_before_relu = at + 1 < len(layers) and type(layers[at + 1]) is ReLU
+            if is_before_relu and "activated" in vars(type(layer)) and not observers():
+                x = layer.activated(x, "relu")  # type: ignore[attr-defined]  # it was just found there
                 at += 2
             else:
                 x = layer(x)
