@@ -37,6 +37,9 @@ def linear_in_place(
     is_plain = x.ndim > 0 and weight.ndim == 2 and x.shape[-1] == weight.shape[1] and activation in ("none", "relu")
     if not is_plain or x.dtype != weight.dtype or (bias is not None and bias.dtype != x.dtype):
         return NotImplemented
+    if x.size * len(weight) >= _PRODUCTS:
+        out = _linear_by_rows(x, weight, bias, activation == "relu")
+        return out, (x, weight, None if activation == "none" else out)
     out = np.asarray(np.matmul(x, weight.T))
     if bias is not None:
         out += bias
@@ -45,12 +48,35 @@ def linear_in_place(
     return out, (x, weight, None if activation == "none" else out)
 
 
+_PRODUCTS = 4_000_000
+"""The fewest multiplications for which it pays to wake another thread."""
+
+
+def _linear_by_rows(x: Array, weight: Array, bias: Array | None, has_relu: bool) -> Array:
+    """As one product of two matrices, where NumPy would take a stack of them one by one; over all threads."""
+    rows = x.reshape(-1, x.shape[-1])
+    out = np.empty((len(rows), len(weight)), x.dtype)
+
+    def block(start: int, stop: int) -> None:
+        part = out[start:stop]
+        np.matmul(rows[start:stop], weight.T, out=part)
+        if bias is not None:
+            part += bias
+        if has_relu:
+            np.maximum(part, 0, out=part)
+
+    parallel_blocks(block, len(rows), min_block=_PRODUCTS // max(weight.size, 1) + 1)
+    return out.reshape(*x.shape[:-1], len(weight))
+
+
 @linear_in_place.gradient
 def linear_gradient(g: Array, saved: tuple[Array, Array, Array | None], needs: Needs) -> tuple[Array | None, ...]:
     x, weight, activated = saved
     if activated is not None:
         g = g * (activated > 0)
     rows = g.reshape(-1, g.shape[-1])
+    if rows.size * weight.shape[1] >= _PRODUCTS:
+        return _linear_gradient_by_blocks(rows, x, weight, needs)
     wrt_x = np.matmul(g, weight) if needs[0] else None
     wrt_weight = None
     if needs[1]:  # in the weight's own memory order
@@ -58,6 +84,34 @@ def linear_gradient(g: Array, saved: tuple[Array, Array, Array | None], needs: N
         wrt_weight = np.matmul(rows.T, inputs) if weight.flags.c_contiguous else np.matmul(inputs.T, rows).T
     wrt_bias = np.add.reduce(rows, axis=0) if needs[2] else None
     return wrt_x, wrt_weight, wrt_bias
+
+
+def _linear_gradient_by_blocks(g: Array, x: Array, weight: Array, needs: Needs) -> tuple[Array | None, ...]:
+    """The gradients of large products over all threads: blocks of rows for ``x``, of outputs for the weight."""
+    inputs = x.reshape(-1, x.shape[-1])
+    least = _PRODUCTS // weight.size + 1
+    wrt_x = np.empty(inputs.shape, g.dtype) if needs[0] else None
+    wrt_weight = np.empty_like(weight) if needs[1] else None  # in the weight's own memory order
+    wrt_bias = np.empty(len(weight), g.dtype) if needs[2] else None
+    ones = np.ones(len(g), g.dtype)
+
+    def of_rows(start: int, stop: int) -> None:
+        assert wrt_x is not None
+        np.matmul(g[start:stop], weight, out=wrt_x[start:stop])
+
+    def of_outputs(start: int, stop: int) -> None:
+        columns = g[:, start:stop]
+        if wrt_weight is not None and wrt_weight.flags.c_contiguous:
+            np.matmul(columns.T, inputs, out=wrt_weight[start:stop])
+        elif wrt_weight is not None:
+            np.matmul(inputs.T, columns, out=wrt_weight.T[:, start:stop])
+        if wrt_bias is not None:
+            np.matmul(ones, columns, out=wrt_bias[start:stop])
+
+    if wrt_x is not None:
+        parallel_blocks(of_rows, len(g), min_block=least)
+    parallel_blocks(of_outputs, len(weight), min_block=max(32, _PRODUCTS // max(inputs.size, 1) + 1))
+    return None if wrt_x is None else wrt_x.reshape(x.shape), wrt_weight, wrt_bias
 
 
 @kernel(softmax, "numpy")
