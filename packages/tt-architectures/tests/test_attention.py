@@ -85,6 +85,16 @@ def test_tiles_give_what_the_body_gives(row: int, dtype: Any) -> None:
     check_kernel(scaled_dot_product_attention, "numpy", *draw(*shapes, dtype=dtype), mask, None, keep, **options)
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"is_causal": True}, {"mask": a_mask(90, 90)}], ids=["plain", "causal", "mask"]
+)
+def test_scores_far_apart_are_a_sure_choice(options: dict[str, Any]) -> None:
+    q, k, v = draw((2, 3, 90, 8), (2, 3, 90, 8), (2, 3, 90, 8), dtype=np.float64)
+    options = dict(options)
+    mask = options.pop("mask", None)
+    check_kernel(scaled_dot_product_attention, "numpy", q * 30, k * 30, v, mask, **options)
+
+
 def test_small_tiles_give_what_the_body_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention_kernels, "_TILE", 40)
     for shapes, mask_shape, _, options in KERNEL_ROWS[:8]:

@@ -27,6 +27,11 @@ _TILE = 65_536
 _CAUSAL_ROWS = 64
 """The most queries of a causal tile: the fewer, the less of the future is computed in vain."""
 
+_SMALL = 40.0
+"""Scores between this and its negative have exponentials that float32 holds, and sums of them too."""
+
+_NO_SHIFT = np.zeros((1, 1), np.float32)
+
 Prefix = tuple[int, ...]
 
 
@@ -103,19 +108,36 @@ def _heads_inside(lead: tuple[int, ...], rows: int, columns: int, dtype: Any) ->
     return np.moveaxis(np.empty((*lead[:1], rows, *lead[1:], columns), dtype), 1, -2)
 
 
-def _scores(plan: _Plan, at: Prefix, tile: tuple[int, int, int], future: Array | None, memory: Array) -> Any:
-    """The scaled queries of a tile, ``(*, rows, d)``, and its scores, ``(*, rows, keys)``, minus infinity if masked."""
+def _exponentials(
+    plan: _Plan, at: Prefix, tile: tuple[int, int, int], future: Array | None, memory: Array, shift: Array | None
+) -> Any:
+    """``exp(scores - shift)`` of a tile, 0 where masked; its scaled queries; and the shift, where none is given.
+
+    Shapes ``(*, rows, keys)``, ``(*, rows, d)`` and ``(*, rows, 1)``. The shift that a softmax needs is the largest
+    score of a row; where no score is large it needs none, and two reductions over all are faster than one over rows.
+    """
     start, stop, seen = tile
     query = plan.query[at][..., start:stop, :] * plan.scale
     shape = (*query.shape[:-1], seen)
-    scores = memory[: math.prod(shape)].reshape(shape)
+    flat = memory[: math.prod(shape)]
+    scores = flat.reshape(shape)
     np.matmul(query, plan.key[at][..., :seen, :].swapaxes(-1, -2), out=scores)
+    is_small = shift is None and np.minimum.reduce(flat) > -_SMALL and np.maximum.reduce(flat) < _SMALL
     if future is not None:
         newest = scores[..., seen - (stop - start) :]
         newest += future[: stop - start, : stop - start]
     if plan.mask is not None:
         np.copyto(scores, -np.inf, where=~plan.mask[at][..., start:stop, :seen])
-    return query, scores
+    if is_small:
+        shift = _NO_SHIFT
+    else:
+        if shift is None:
+            shift = np.maximum.reduce(scores, axis=-1, keepdims=True)
+            if plan.mask is not None:  # a query that sees nothing
+                shift[np.isneginf(shift)] = 0
+        scores -= shift
+    np.exp(scores, out=scores)
+    return scores, query, shift
 
 
 def _future(plan: _Plan) -> Array | None:
@@ -149,18 +171,15 @@ def attention_in_tiles(
 
     def units(first: int, last: int) -> None:
         memory = plan.scratch()
+        ones = np.ones((plan.key.shape[-2], 1), plan.query.dtype)
         for at in plan.units[first:last]:
             for tile in plan.tiles():
                 start, stop, seen = tile
-                _, weights = _scores(plan, at, tile, future, memory)
-                largest = np.maximum.reduce(weights, axis=-1, keepdims=True)
-                if plan.mask is not None:  # a query that sees nothing
-                    largest[np.isneginf(largest)] = 0
-                np.exp(np.subtract(weights, largest, out=weights), out=weights)
-                total = np.add.reduce(weights, axis=-1, keepdims=True)
+                weights, _, shift = _exponentials(plan, at, tile, future, memory, None)
+                total = np.matmul(weights, ones[:seen])
                 if plan.mask is not None:
                     total[total == 0] = 1
-                np.add(largest, np.log(total), out=logs[at][..., start:stop, :])
+                np.add(shift, np.log(total), out=logs[at][..., start:stop, :])
                 if plan.keep is not None:
                     weights *= plan.keep[at][..., start:stop, :seen]
                     total *= plan.kept_share
@@ -193,12 +212,11 @@ def attention_gradient(
 
     def units(first: int, last: int) -> None:
         memory = plan.scratch(), plan.scratch()
+        ones = np.ones((g.shape[-1], 1), g.dtype)
         for at in plan.units[first:last]:
             for tile in plan.tiles():
                 start, stop, seen = tile
-                query, weights = _scores(plan, at, tile, future, memory[0])
-                weights -= logs[at][..., start:stop, :]
-                np.exp(weights, out=weights)
+                weights, query, _ = _exponentials(plan, at, tile, future, memory[0], logs[at][..., start:stop, :])
                 gradient = g[at][..., start:stop, :]
                 keep = None if plan.keep is None else plan.keep[at][..., start:stop, :seen] / plan.kept_share
                 if wrt_value is not None:
@@ -210,7 +228,7 @@ def attention_gradient(
                 np.matmul(gradient, plan.value[at][..., :seen, :].swapaxes(-1, -2), out=change)
                 if keep is not None:
                     change *= keep
-                change -= np.add.reduce(gradient * out[at][..., start:stop, :], axis=-1, keepdims=True)
+                change -= np.matmul(gradient * out[at][..., start:stop, :], ones)
                 change *= weights
                 if wrt_key is not None:
                     _collect(wrt_key[at], change, query, seen, stop == shapes[0][0])
