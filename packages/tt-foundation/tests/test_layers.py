@@ -23,10 +23,9 @@ from tt_foundation.layers import (
     xavier_normal,
     xavier_uniform,
 )
-from tt_foundation.machine import num_threads, set_num_threads
 from tt_foundation.primitive import observe, use_backend
 from tt_foundation.tensor import Tensor
-from tt_foundation.testing import check_gradients, check_kernel
+from tt_foundation.testing import check_gradients
 
 
 def tensor(*shape: int, dtype: Any = np.float32) -> Tensor:
@@ -205,19 +204,3 @@ def test_first_and_second_derivatives_of_linear_are_right(activation: Any, backe
     x, weight, bias = rng.normal(size=(2, 3, 4)), rng.normal(size=(5, 4)), rng.normal(size=5)
     with use_backend(backend):
         check_gradients(lambda x, w, b: linear(x, w, b, activation=activation), x, weight, bias)
-
-
-@pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("shape", [(300, 130), (5, 60, 130)])
-@pytest.mark.parametrize("activation", ["none", "relu"])
-def test_large_products_over_threads_are_linear(activation: Any, shape: tuple[int, ...], threads: int) -> None:
-    rng = np.random.default_rng(0)
-    x, weight, bias = (rng.normal(size=s).astype(np.float32) for s in (shape, (257, 130), (257,)))
-    before = num_threads()
-    set_num_threads(threads)
-    try:
-        for w in (weight, np.asfortranarray(weight)):
-            check_kernel(linear, "numpy", x, w, bias, activation=activation)
-            check_kernel(linear, "numpy", x, w, activation=activation)
-    finally:
-        set_num_threads(before)
