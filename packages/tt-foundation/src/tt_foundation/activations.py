@@ -1,8 +1,12 @@
 """Activations: the functions that let a network bend (module 02).
 
 A layer without one is a matrix; two layers without one are still a matrix. Everything here is elementwise or along
-one axis, and right for any finite input. Knows tensors and primitives; knows nothing of layers' parameters, losses or
-gradients (the rules are written in ``autograd``; what is fused has the gradient of its body).
+one axis, and right for any finite input, without a warning. Knows tensors and primitives; knows nothing of layers'
+parameters or losses, nor how a gradient is worked out.
+
+A ``@primitive`` is written in NumPy, and its rule stands in ``autograd``. A ``@fused`` function is written in
+primitives alone, because its body runs on tensors too: its gradient is that of its body. So nothing inside one may be
+infinite, not even where the result does not show it.
 """
 
 from __future__ import annotations
@@ -34,7 +38,10 @@ def relu(x: Array) -> Array:
 
 @primitive
 def sigmoid(x: Array) -> Array:
-    """Logistic function, ``1 / (1 + exp(-x))``: ``(*) -> (*)``, between 0 and 1."""
+    """Logistic function, ``1 / (1 + exp(-x))``: ``(*) -> (*)``, between 0 and 1.
+
+    For ``x`` below 0 the same is ``exp(x) / (1 + exp(x))``: so ``exp`` need never see a positive number and overflow.
+    """
     e = np.exp(-np.abs(x))
     return np.where(np.greater_equal(x, 0), 1, e) / (1 + e)
 
@@ -47,13 +54,13 @@ def tanh(x: Array) -> Array:
 
 @primitive
 def softplus(x: Array, *, beta: float = 1.0) -> Array:
-    """A smooth :func:`relu`, ``log(1 + exp(beta x)) / beta``: ``(*) -> (*)``."""
+    """A smooth :func:`relu`, ``log(1 + exp(beta x)) / beta``: ``(*) -> (*)``, finite for any finite ``x``."""
     return np.logaddexp(np.multiply(beta, x), 0) / beta
 
 
 @fused
 def leaky_relu(x: Tensor, *, negative_slope: float = 0.01) -> Tensor:
-    """``x`` above 0 and ``negative_slope * x`` below: ``(*) -> (*)``.
+    """``x`` above 0 and ``negative_slope * x`` elsewhere, whatever the slope: ``(*) -> (*)``.
 
     Maas, Hannun and Ng (2013), Rectifier Nonlinearities Improve Neural Network Acoustic Models.
     """
@@ -64,6 +71,8 @@ def leaky_relu(x: Tensor, *, negative_slope: float = 0.01) -> Tensor:
 def elu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
     """Exponential linear unit, ``x`` above 0 and ``alpha (exp(x) - 1)`` below: ``(*) -> (*)``.
 
+    ``exp`` is taken of nothing above 0, where it could overflow.
+
     Clevert, Unterthiner and Hochreiter (2016), Fast and Accurate Deep Network Learning by Exponential Linear Units.
     """
     return where(greater(x, 0), x, alpha * (exp(minimum(x, 0)) - 1))
@@ -72,6 +81,8 @@ def elu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
 @fused
 def selu(x: Tensor) -> Tensor:
     """Scaled :func:`elu` that keeps mean 0 and variance 1: ``(*) -> (*)``.
+
+    ``1.0507009873554805 elu(x)`` with ``alpha = 1.6732632423543772``.
 
     Klambauer, Unterthiner, Mayr and Hochreiter (2017), Self-Normalizing Neural Networks.
     """
@@ -107,14 +118,17 @@ def hardswish(x: Tensor) -> Tensor:
 
 @fused
 def gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
-    """``x`` times the probability that a normal variable is below it: ``(*) -> (*)``.
+    r"""``x`` times the probability that a normal variable is below it: ``(*) -> (*)``.
 
-    ``approximate="none"`` uses the error function, ``"tanh"`` the formula that GPT-2 was trained with.
+    ``approximate="none"`` uses the error function, ``"tanh"`` the formula that GPT-2 was trained with:
+
+    .. math:: x \tfrac12 (1 + \mathrm{erf}(x \sqrt{1/2}))
+        \quad\text{or}\quad x \tfrac12 (1 + \tanh(\sqrt{2/\pi} (x + 0.044715 x^3)))
 
     Hendrycks and Gimpel (2016), Gaussian Error Linear Units.
 
     Raises:
-        ValueError: ``approximate`` is neither.
+        ValueError: ``approximate`` is neither; the message names it.
     """
     if approximate == "none":
         return x * (0.5 * (1 + erf(x * math.sqrt(0.5))))
@@ -132,7 +146,7 @@ def softmax(x: Tensor, *, axis: int = -1) -> Tensor:
     Taking ``m`` out changes nothing on paper and keeps ``exp`` from overflowing.
 
     Raises:
-        IndexError: ``x`` has no such axis.
+        IndexError: ``x`` has no such axis (NumPy's AxisError, which is one).
     """
     e = exp(x - max(x, axis=axis, keepdims=True))
     return e / sum(e, axis=axis, keepdims=True)
@@ -140,10 +154,12 @@ def softmax(x: Tensor, *, axis: int = -1) -> Tensor:
 
 @fused
 def log_softmax(x: Tensor, *, axis: int = -1) -> Tensor:
-    """Logarithm of :func:`softmax`, without its rounding: ``(*) -> (*)``.
+    r"""Logarithm of :func:`softmax`, finite also where a probability is too small for a float: ``(*) -> (*)``.
+
+    .. math:: \log \mathrm{softmax}(x)_i = x_i - m - \log \textstyle\sum_j \exp(x_j - m), \quad m = \max_j x_j
 
     Raises:
-        IndexError: ``x`` has no such axis.
+        IndexError: ``x`` has no such axis (NumPy's AxisError, which is one).
     """
     z = x - max(x, axis=axis, keepdims=True)
     return z - log(sum(exp(z), axis=axis, keepdims=True))

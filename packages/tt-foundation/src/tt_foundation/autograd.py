@@ -14,7 +14,6 @@ import heapq
 import weakref
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ContextDecorator
-from operator import itemgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,6 +28,7 @@ from tt_foundation.primitive import (
     last_write,
     mode,
     register_tape,
+    taker,
     tick,
     written_since,
 )
@@ -97,7 +97,7 @@ class Plan:
             else (_of_argument(rule, i), [self.names.index(n) for n in rule.needs if n != "i"], rule.statics)
             for i, rule in zip(self.positions, rules, strict=False)
         ]
-        self.take = _taker(self.arrays)
+        self.take = taker(self.arrays)
         self.needs = tuple(i in self.positions for i in range(len(arguments)))
 
 
@@ -116,13 +116,6 @@ def _no_rule(op: Primitive, argument: str) -> Callable[..., Any]:
         raise RuntimeError(f"{op.name} has no gradient with respect to {argument!r}")
 
     return rule
-
-
-def _taker(indices: list[int]) -> Callable[[list[Any]], tuple[Any, ...]]:
-    """A function that takes the elements at ``indices`` out of a list, as fast as can be."""
-    if len(indices) > 1:
-        return itemgetter(*indices)
-    return (lambda values: (values[indices[0]],)) if indices else lambda values: ()
 
 
 class Node:
@@ -192,8 +185,7 @@ def record(
     node.seq = tick()
     if op.body is not None:
         node.inputs = arrays
-        offered = {"saved": saved, "out": out, "needs": plan.needs}
-        node.kept = tuple([offered[name] for name in kernel.needs])
+        node.kept = kernel.take((saved, out, plan.needs))
     elif op.is_variadic:
         shapes = tuple([np.shape(a) for a in arrays])
         node.kept = (*(out if i < 0 else tuple(arrays) for i in plan.arrays), *(shapes for _ in plan.shapes))
@@ -252,7 +244,8 @@ def backward(
         RuntimeError: ``root`` requires no gradient, the tape was freed, or a kept array was written in place.
         ValueError: ``gradient`` is missing for a root of several elements, or has another shape.
     """
-    taken = set() if gradient is None else {id(_owner(gradient.data if isinstance(gradient, Tensor) else gradient))}
+    seed = gradient.data if isinstance(gradient, Tensor) else gradient
+    taken = set() if seed is None else {id(seed if seed.base is None else seed.base)}
     for leaf, g in _walk([root], [gradient], retain_graph or create_graph, create_graph).items():
         tensor = leaf.tensor()
         if tensor is None:
@@ -263,9 +256,12 @@ def backward(
             with no_grad():
                 tensor.grad += g
         else:
-            if id(_owner(g)) in taken or not _lies_as(g, tensor.data):
-                g = _copy_as(g, tensor.data)
-            taken.add(id(_owner(g)))
+            owner = g if g.base is None else g.base
+            if id(owner) in taken or not _lies_as(g, tensor.data):
+                owner = np.empty_like(tensor.data, subok=False)
+                owner[...] = g
+                g = owner
+            taken.add(id(owner))
             tensor.grad = Tensor(g)
 
 
@@ -361,11 +357,29 @@ def _walk(
                     raise RuntimeError(f"the tape of {node.op.name} was freed: use retain_graph=True to walk it twice")
                 if node.seq < latest:
                     _check_unwritten(node)
-                for observer in watching:
-                    observer(node.op, "backward", (node, g), node.params, None)
-                parents, parts = _parts(node, g, create_graph)
-                for observer in watching:
-                    observer(node.op, "backward", (node, g), node.params, parts)
+                if watching:
+                    for observer in watching:
+                        observer(node.op, "backward", (node, g), node.params, None)
+                steps = node.plan.steps
+                parents: Sequence[Any] = node.parents
+                if not steps:
+                    parents, parts = _fused_parts(node, g, create_graph)
+                else:
+                    kept = _as_tensors(node) if create_graph else node.kept
+                    parts = []
+                    for rule, places, statics in steps:
+                        if statics:
+                            params = {name: node.params[name] for name in statics if name in node.params}
+                            parts.append(rule(g, *[kept[i] for i in places], **params))
+                        elif not places:
+                            parts.append(rule(g))
+                        elif len(places) == 1:
+                            parts.append(rule(g, kept[places[0]]))
+                        else:
+                            parts.append(rule(g, *[kept[i] for i in places]))
+                if watching:
+                    for observer in watching:
+                        observer(node.op, "backward", (node, g), node.params, parts)
                 if not retain:
                     node.kept, node.inputs = None, ()
                 for to, part in zip(parents, parts):  # noqa: B905 - as many, by construction
@@ -375,9 +389,8 @@ def _walk(
                         part = _unbroadcast(part, to.shape, node)
                     if part.dtype is not to.dtype:
                         part = astype(part, dtype=to.dtype)
-                    before = gradients.get(to)
-                    if before is not None:
-                        gradients[to] = before + part
+                    if to in gradients:
+                        gradients[to] = gradients[to] + part
                     else:
                         gradients[to] = part
                         if to.op is not None:
@@ -425,22 +438,12 @@ def _flat(kept: tuple[Any, ...] | None) -> list[Any]:
     return values
 
 
-def _owner(array: Array) -> Any:
-    """What holds the memory of an array."""
-    return array if array.base is None else array.base
-
-
-def _lies_as(part: Array, data: Array) -> bool:
-    """Whether a gradient fills memory of its own, and lies in it as its leaf does: row by row, or column by column."""
-    same = part.flags.f_contiguous if data.flags.f_contiguous else part.flags.c_contiguous
-    if part.base is not None:
-        same = same and part.flags.writeable and type(part.base) is np.ndarray and part.base.size == part.size
-    return same
-
-
-def _copy_as(part: Array, data: Array) -> Array:
-    """A copy of a gradient that lies in memory as its leaf does."""
-    return part.copy(order="F" if data.flags.f_contiguous and not data.flags.c_contiguous else "C")
+def _lies_as(g: Array, data: Array) -> bool:
+    """Whether a gradient fills memory of its own, and lies in it as its leaf does."""
+    if g.strides != data.strides:
+        return False
+    base = g.base
+    return base is None or (type(base) is np.ndarray and base.size == g.size and g.flags.writeable)
 
 
 def _check_unwritten(node: Node) -> None:
@@ -455,30 +458,15 @@ def _check_unwritten(node: Node) -> None:
         )
 
 
-def _parts(node: Node, g: Any, create_graph: bool) -> tuple[Sequence[Any], Sequence[Any]]:
-    """To whom the gradient of a node goes on, and what each gets: by formula, by its kernel's rule, or by its body."""
-    plan = node.plan
-    if not plan.steps:
-        rule = node.kernel.rule
-        if rule is None or create_graph:
-            return _splice(node, g)
-        names = node.kernel.statics
-        params = {k: node.params[k] for k in names if k in node.params} if names else {}
-        every = rule(g, *(node.kept or ()), **params)
-        return node.parents, [every[i] for i in plan.positions]
-    kept: Any = _as_tensors(node) if create_graph else node.kept
-    parts = []
-    for function, places, statics in plan.steps:
-        if statics:
-            values = [kept[place] for place in places]
-            parts.append(function(g, *values, **{k: node.params[k] for k in statics if k in node.params}))
-        elif not places:
-            parts.append(function(g))
-        elif len(places) == 1:
-            parts.append(function(g, kept[places[0]]))
-        else:
-            parts.append(function(g, *[kept[place] for place in places]))
-    return node.parents, parts
+def _fused_parts(node: Node, g: Any, create_graph: bool) -> tuple[Sequence[Any], Sequence[Any]]:
+    """To whom the gradient of a fused primitive goes on, and what each gets: by its kernel's rule, or by its body."""
+    rule = node.kernel.rule
+    if rule is None or create_graph:
+        return _splice(node, g)
+    names = node.kernel.statics
+    params = {k: node.params[k] for k in names if k in node.params} if names else {}
+    every = rule(g, *(node.kept or ()), **params)
+    return node.parents, [every[i] for i in node.plan.positions]
 
 
 def _as_tensors(node: Node) -> list[Any]:
@@ -576,6 +564,7 @@ register_tape(_TheTape())
 
 @gradient(add, "x")
 def add_wrt_x(g: Array) -> Array:
+    """What comes back belongs to ``x``; ``g`` belongs to the sum. Broadcasting need not be undone here."""
     return g
 
 
@@ -591,6 +580,7 @@ def subtract_wrt_x(g: Array) -> Array:
 
 @gradient(subtract, "y")
 def subtract_wrt_y(g: Array) -> Array:
+    """The difference falls as ``y`` grows."""
     return negative(g)
 
 
@@ -611,6 +601,7 @@ def divide_wrt_x(g: Array, y: Array) -> Array:
 
 @gradient(divide, "y")
 def divide_wrt_y(g: Array, x: Array, y: Array) -> Array:
+    """``x / y`` is ``x`` times the power -1 of ``y``."""
     return divide(-g * x, y * y)
 
 
@@ -621,6 +612,7 @@ def negative_wrt_x(g: Array) -> Array:
 
 @gradient(pow, "x")
 def pow_wrt_x(g: Array, x: Array, y: Array) -> Array:
+    """Where the exponent is 0 the power is constant: 0 there, at ``x`` = 0 too."""
     if isinstance(y, int | float):
         return g * (y * pow(x, y - 1)) if y else g * 0
     return g * (y * pow(x, where(equal(y, 0), 1, y - 1)))
@@ -628,6 +620,7 @@ def pow_wrt_x(g: Array, x: Array, y: Array) -> Array:
 
 @gradient(pow, "y")
 def pow_wrt_y(g: Array, x: Array, out: Array) -> Array:
+    """At ``x`` = 0 the gradient is 0, not the NaN of ``0 * log(0)``."""
     return g * (out * log(where(equal(x, 0), 1, x)))
 
 
@@ -648,11 +641,13 @@ def sqrt_wrt_x(g: Array, out: Array) -> Array:
 
 @gradient(abs, "x")
 def abs_wrt_x(g: Array, x: Array) -> Array:
+    """The slope is 1 above 0, -1 below, and taken as 0 at the kink."""
     return where(less(x, 0), -g, g * greater(x, 0))
 
 
 @gradient(maximum, "x")
 def maximum_wrt_x(g: Array, x: Array, y: Array) -> Array:
+    """The larger of two gets the whole gradient; of two equals each gets half."""
     return g * _share(greater(x, y), equal(x, y), g)
 
 
@@ -663,6 +658,7 @@ def maximum_wrt_y(g: Array, x: Array, y: Array) -> Array:
 
 @gradient(minimum, "x")
 def minimum_wrt_x(g: Array, x: Array, y: Array) -> Array:
+    """The smaller of two gets the whole gradient; of two equals each gets half."""
     return g * _share(less(x, y), equal(x, y), g)
 
 
@@ -678,6 +674,7 @@ def _share(wins: Any, ties: Any, like: Array) -> Any:
 
 @gradient(where, "x")
 def where_wrt_x(g: Array, condition: Array) -> Array:
+    """``x`` gets the gradient where it was chosen."""
     return where(condition, g, 0)
 
 
@@ -688,6 +685,7 @@ def where_wrt_y(g: Array, condition: Array) -> Array:
 
 @gradient(matmul, "x")
 def matmul_wrt_x(g: Array, x_shape: tuple[int, ...], y: Array) -> Array:
+    """Of ``x``'s shape, but for axes that were broadcast; an axis that a vector lost in the product comes back."""
     if len(y.shape) == 1:
         return _column(g) * y if len(x_shape) > 1 else g * y
     if len(x_shape) == 1:
@@ -697,6 +695,7 @@ def matmul_wrt_x(g: Array, x_shape: tuple[int, ...], y: Array) -> Array:
 
 @gradient(matmul, "y")
 def matmul_wrt_y(g: Array, x: Array, y_shape: tuple[int, ...]) -> Array:
+    """Of ``y``'s shape, but for axes that were broadcast; as :func:`matmul_wrt_x`."""
     if len(y_shape) == 1:
         return _column(g) * x if len(x.shape) > 1 else g * x
     if len(x.shape) == 1:
@@ -710,11 +709,13 @@ def _column(x: Array) -> Array:
 
 @gradient(sum, "x")
 def sum_wrt_x(g: Array, x_shape: tuple[int, ...], *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Every element went into its sum once."""
     return broadcast_to(_keepdims(g, x_shape, axis), shape=x_shape)
 
 
 @gradient(mean, "x")
 def mean_wrt_x(g: Array, x_shape: tuple[int, ...], *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Every element went into its mean with a share of one over their number."""
     g = _keepdims(g, x_shape, axis)
     count = np.prod(x_shape, dtype=int) // np.prod(g.shape, dtype=int) if 0 not in g.shape else 1
     return broadcast_to(g / int(count) if count else g, shape=x_shape)
@@ -722,11 +723,13 @@ def mean_wrt_x(g: Array, x_shape: tuple[int, ...], *, axis: Axis = None, keepdim
 
 @gradient(max, "x")
 def max_wrt_x(g: Array, x: Array, out: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The largest gets the gradient; equals share it."""
     return _to_extreme(g, x, out, axis)
 
 
 @gradient(min, "x")
 def min_wrt_x(g: Array, x: Array, out: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The smallest gets the gradient; equals share it."""
     return _to_extreme(g, x, out, axis)
 
 
@@ -745,32 +748,38 @@ def _keepdims(g: Array, shape: tuple[int, ...], axis: Axis) -> Array:
 
 @gradient(reshape, "x")
 def reshape_wrt_x(g: Array, x_shape: tuple[int, ...]) -> Array:
+    """The elements back in their first shape."""
     return reshape(g, shape=x_shape)
 
 
 @gradient(permute_dims, "x")
 def permute_dims_wrt_x(g: Array, *, axes: tuple[int, ...]) -> Array:
+    """The axes back where they came from."""
     order = [a % len(axes) for a in axes]
     return permute_dims(g, axes=tuple(order.index(i) for i in range(len(order))))
 
 
 @gradient(swapaxes, "x")
 def swapaxes_wrt_x(g: Array, *, axis1: int = -1, axis2: int = -2) -> Array:
+    """An exchange undoes itself."""
     return swapaxes(g, axis1=axis1, axis2=axis2)
 
 
 @gradient(broadcast_to, "x")
 def broadcast_to_wrt_x(g: Array) -> Array:
+    """The engine sums over what was repeated."""
     return g
 
 
 @gradient(astype, "x")
 def astype_wrt_x(g: Array) -> Array:
+    """The engine gives every gradient its argument's type."""
     return g
 
 
 @gradient(getitem, "x")
 def getitem_wrt_x(g: Array, x_shape: tuple[int, ...], *, index: Any) -> Array:
+    """Zero but at the index; an element that was taken twice gets the sum of both."""
     return scatter_add(g, index=index, shape=x_shape)
 
 
@@ -781,29 +790,35 @@ def scatter_add_wrt_values(g: Array, *, index: Any) -> Array:
 
 @gradient(setitem, "x")
 def setitem_wrt_x(g: Array, *, index: Any) -> Array:
+    """What was overwritten gets nothing."""
     return setitem(g, np.zeros((), g.dtype), index=index)
 
 
 @gradient(setitem, "value")
 def setitem_wrt_value(g: Array, *, index: Any) -> Array:
+    """Of the shape of what was written; broadcasting need not be undone here."""
     return getitem(g, index=index)
 
 
 @gradient(activations.relu, "x")
 def relu_wrt_x(g: Array, out: Array) -> Array:
+    """The slope is 1 where the output is positive and 0 elsewhere, at the kink too."""
     return g * greater(out, 0)
 
 
 @gradient(activations.sigmoid, "x")
 def sigmoid_wrt_x(g: Array, out: Array) -> Array:
+    """The slope is ``out (1 - out)``: no second exponential."""
     return g * out * (1 - out)
 
 
 @gradient(activations.tanh, "x")
 def tanh_wrt_x(g: Array, out: Array) -> Array:
+    """The slope is ``1 - out^2``."""
     return g * (1 - out * out)
 
 
 @gradient(activations.softplus, "x")
 def softplus_wrt_x(g: Array, x: Array, *, beta: float = 1.0) -> Array:
+    """The slope of a smooth relu is a smooth step."""
     return g * activations.sigmoid(beta * x)

@@ -32,11 +32,9 @@ def linear_in_place(
     x: Array, weight: Array, bias: Array | None = None, *, activation: Literal["none", "relu"] = "none"
 ) -> Any:
     """One product of matrices; bias and relu in its memory."""
-    if activation not in ("none", "relu") or x.shape[-1:] != weight.shape[-1:]:
-        return NotImplemented  # the body says what is wrong
     is_plain = x.ndim > 0 and weight.ndim == 2 and x.shape[-1] == weight.shape[1] and activation in ("none", "relu")
     if not is_plain or x.dtype != weight.dtype or (bias is not None and bias.dtype != x.dtype):
-        return NotImplemented
+        return NotImplemented  # where something is wrong, the body says what
     if x.size * len(weight) >= _PRODUCTS:
         out = _linear_by_rows(x, weight, bias, activation == "relu")
         return out, (x, weight, None if activation == "none" else out)
@@ -74,13 +72,12 @@ def linear_gradient(g: Array, saved: tuple[Array, Array, Array | None], needs: N
     x, weight, activated = saved
     if activated is not None:
         g = g * (activated > 0)
-    rows = g.reshape(-1, g.shape[-1])
+    rows, inputs = (g, x) if g.ndim == 2 else (g.reshape(-1, g.shape[-1]), x.reshape(-1, x.shape[-1]))
     if rows.size * weight.shape[1] >= _PRODUCTS:
         return _linear_gradient_by_blocks(rows, x, weight, needs)
     wrt_x = np.matmul(g, weight) if needs[0] else None
     wrt_weight = None
     if needs[1]:  # in the weight's own memory order
-        inputs = x.reshape(-1, x.shape[-1])
         wrt_weight = np.matmul(rows.T, inputs) if weight.flags.c_contiguous else np.matmul(inputs.T, rows).T
     wrt_bias = np.add.reduce(rows, axis=0) if needs[2] else None
     return wrt_x, wrt_weight, wrt_bias
@@ -164,21 +161,22 @@ def class_cross_entropy_of_rows(
     is_plain = logits.ndim == 2 and weight is None and not label_smoothing and reduction == "mean"
     if not is_plain or not logits.size or (ids == ignore_index).any():
         return NotImplemented
+    rows = np.arange(len(ids))
     p = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
-    at_class = p[np.arange(len(ids)), ids]
+    at_class = p[rows, ids]
     np.exp(p, out=p)
     total = np.add.reduce(p, axis=1, keepdims=True)
     p /= total
     at_class -= np.log(total[:, 0])
-    return np.asarray(np.add.reduce(at_class) / p.dtype.type(-len(ids))), (p, ids)
+    return np.asarray(np.add.reduce(at_class) / p.dtype.type(-len(ids))), (p, rows, ids)
 
 
 @class_cross_entropy_of_rows.gradient
-def class_cross_entropy_gradient(g: Array, saved: tuple[Array, Array]) -> tuple[Array | None, ...]:
-    p, ids = saved
+def class_cross_entropy_gradient(g: Array, saved: tuple[Array, Array, Array]) -> tuple[Array | None, ...]:
+    p, rows, ids = saved
     share = g / len(ids)
     part = p * share
-    part[np.arange(len(ids)), ids] -= share
+    part[rows, ids] -= share
     return part, None, None
 
 
@@ -192,29 +190,29 @@ class _Scratch(threading.local):
     """Two blocks of memory for what is passing, kept between steps: fresh ones would be paged in every time."""
 
     def __init__(self) -> None:
-        self.blocks: dict[np.dtype[Any], Array] = {}
+        self.blocks: dict[str, Array] = {}
 
     def of(self, dtype: np.dtype[Any]) -> Array:
-        if dtype not in self.blocks:
-            self.blocks[dtype] = np.empty((2, _BLOCK), dtype)
-        return self.blocks[dtype]
+        if dtype.char not in self.blocks:
+            self.blocks[dtype.char] = np.empty((2, _BLOCK), dtype)
+        return self.blocks[dtype.char]
 
 
 _scratch = _Scratch()
 
 
+def _flat(array: Array) -> Array:
+    """The elements as they lie in memory: a view where they fill it without gaps."""
+    return array.ravel("K")
+
+
 def _is_flat(params: list[Array], grads: list[Array]) -> bool:
     """Whether each parameter and its gradient lie alike in memory without gaps, and all are of one type."""
-    return all(
-        p.dtype == g.dtype == params[0].dtype
-        and ((p.flags.c_contiguous and g.flags.c_contiguous) or (p.flags.f_contiguous and g.flags.f_contiguous))
-        for p, g in zip(params, grads, strict=True)
-    )
-
-
-def _flat(array: Array) -> Array:
-    """The elements as they lie in memory, a view."""
-    return array.reshape(-1) if array.flags.c_contiguous else array.T.reshape(-1)
+    dtype = params[0].dtype
+    for p, g in zip(params, grads, strict=True):
+        if p.dtype != dtype or g.dtype != dtype or p.strides != g.strides or not p.flags.forc:
+            return False
+    return True
 
 
 def _in_blocks(update: Update, params: list[Array], grads: list[Array], *kept: list[Any]) -> None:
@@ -223,36 +221,32 @@ def _in_blocks(update: Update, params: list[Array], grads: list[Array], *kept: l
     Small parameters whose kept arrays are packed come several together: a bias costs as many calls as a matrix else.
     """
     t, u = _scratch.of(params[0].dtype)
-    start = 0
-    for run in _runs(params, are_packed=all(isinstance(k, Pack) for k in kept)):
-        views = [_flat(params[i]) for i in run]
-        p = views[0] if len(run) == 1 else np.concatenate(views)
-        g = _flat(grads[run[0]]) if len(run) == 1 else np.concatenate([_flat(grads[i]) for i in run])
-        stop = start + p.size
-        rest = [k.memory[start:stop] if isinstance(k, Pack) else _flat(k[run[0]]) for k in kept]
-        count = -(-p.size // _BLOCK)
-        for i in range(count):
-            at, end = p.size * i // count, p.size * (i + 1) // count
-            update(*[a[at:end] for a in (p, g, *rest)], t[: end - at], u[: end - at])
-        if len(run) > 1:
-            at = 0
-            for view in views:
-                view[:] = p[at : at + view.size]
-                at += view.size
-        start = stop
+    packs = [k for k in kept if isinstance(k, Pack)]
+    if len(packs) < len(kept) or not packs:
+        for arrays in zip(params, grads, *kept, strict=True):
+            _update_blocks(update, [_flat(a) for a in arrays if a is not None], t, u)
+        return
+    for first, last, span in packs[0].runs(_BLOCK):
+        memory = [pack.memory[span] for pack in packs]
+        if last == first + 1:
+            _update_blocks(update, [_flat(params[first]), _flat(grads[first]), *memory], t, u)
+            continue
+        some = [_flat(p) for p in params[first:last]]
+        p = np.concatenate(some)
+        update(p, np.concatenate([_flat(g) for g in grads[first:last]]), *memory, t[: p.size], u[: p.size])
+        at = 0
+        for view in some:
+            view[:] = p[at : at + view.size]
+            at += view.size
 
 
-def _runs(params: list[Array], *, are_packed: bool) -> list[list[int]]:
-    """Which parameters to take together: neighbours that fill at most a block, if that is possible at all."""
-    runs: list[list[int]] = []
-    size = _BLOCK
-    for i, p in enumerate(params):
-        size += p.size
-        if size > _BLOCK or not are_packed:
-            runs.append([])
-            size = p.size
-        runs[-1].append(i)
-    return runs
+def _update_blocks(update: Update, arrays: list[Array], t: Array, u: Array) -> None:
+    """Call ``update`` on flat arrays of one size, block by block."""
+    size = arrays[0].size
+    count = -(-size // _BLOCK)
+    for i in range(count):
+        at, end = size * i // count, size * (i + 1) // count
+        update(*[a[at:end] for a in arrays], t[: end - at], u[: end - at])
 
 
 @kernel(adam_step, "numpy")
@@ -286,7 +280,7 @@ def adam_step_in_place(
             g = np.add(g, np.multiply(p, weight_decay, u), u)
         np.multiply(m, beta1, m)
         np.add(m, np.multiply(g, rest1, t), m)
-        np.multiply(np.multiply(g, g, t), rest2, t)
+        np.multiply(np.square(g, t), rest2, t)
         np.multiply(v, beta2, v)
         np.add(v, t, v)
         np.add(np.sqrt(v, t), floor, t)

@@ -42,10 +42,11 @@ Layer = Module[[Tensor], Tensor]
 def linear(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, *, activation: Literal["none", "relu"] = "none"
 ) -> Tensor:
-    """Affine map, ``x weight^T + bias``, perhaps with a relu: ``(..., in), (out, in), (out) -> (..., out)``.
+    """Affine map, ``x weight^T + bias``, perhaps with a relu of that: ``(..., in), (out, in), (out) -> (..., out)``.
 
     Raises:
-        ValueError: the last axis of ``x`` is not ``in``, or the activation is unknown.
+        ValueError: the last axis of ``x`` is not ``in``, or the activation is unknown; the message names the shape of
+            ``x``, or the activation.
     """
     if activation not in ("none", "relu"):
         raise ValueError(f"linear knows activation='none' and 'relu', got {activation!r}")
@@ -57,12 +58,21 @@ def linear(
 
 @fused
 def dropout(x: Tensor, mask: Tensor, *, p: float) -> Tensor:
-    """``x`` where the mask is true and 0 elsewhere, divided by the share ``1 - p`` that stays: ``(*), (*) -> (*)``."""
+    """``x`` where the mask is true and 0 elsewhere, divided by the share ``1 - p`` that stays: ``(*), (*) -> (*)``.
+
+    Where ``p`` is 1 nothing stays: all is 0.
+    """
     return multiply(multiply(x, mask), 1 / (1 - p) if p < 1 else 0.0)
 
 
 def _fans(weight: Tensor) -> tuple[int, int]:
-    """How many inputs and outputs a weight of shape ``(out, in, ...)`` has."""
+    """How many inputs and outputs a weight of shape ``(out, in, ...)`` has.
+
+    ``in`` and ``out``, each times the sizes of the further axes: a convolution's window, whose every place counts.
+
+    Raises:
+        ValueError: it has fewer than two axes; the message names its shape.
+    """
     if weight.ndim < 2:
         raise ValueError(f"fans need a weight of two axes or more, got shape {weight.shape}")
     field = math.prod(weight.shape[2:])
@@ -70,12 +80,16 @@ def _fans(weight: Tensor) -> tuple[int, int]:
 
 
 def _fill(weight: Tensor, values: Any) -> None:
+    """Write into the weight's memory, in its element type, and enter that in the log of writes."""
     weight.data[...] = values
     wrote(weight.data)
 
 
 def xavier_uniform(weight: Tensor, *, gain: float = 1.0, rng: np.random.Generator | None = None) -> None:
-    """Fill with uniform numbers of variance ``gain^2 2 / (in + out)``, one ``rng.uniform`` of the weight's shape.
+    """Fill with uniform numbers of variance ``gain^2 2 / (in + out)``.
+
+    Uniform within a bound has a third of its square as variance. The draw is one ``rng.uniform(-bound, bound, shape)``
+    of the weight's shape.
 
     Glorot and Bengio (2010), Understanding the Difficulty of Training Deep Feedforward Neural Networks.
     """
@@ -84,12 +98,14 @@ def xavier_uniform(weight: Tensor, *, gain: float = 1.0, rng: np.random.Generato
 
 
 def xavier_normal(weight: Tensor, *, gain: float = 1.0, rng: np.random.Generator | None = None) -> None:
-    """Fill with normal numbers of variance ``gain^2 2 / (in + out)``, one ``rng.normal`` of the weight's shape."""
+    """Fill with normal numbers of variance ``gain^2 2 / (in + out)``: one ``rng.normal(0, std, shape)``."""
     _fill(weight, default_rng(rng).normal(0, gain * math.sqrt(2 / sum(_fans(weight))), weight.shape))
 
 
 def kaiming_uniform(weight: Tensor, *, gain: float = math.sqrt(2), rng: np.random.Generator | None = None) -> None:
-    """Fill with uniform numbers of variance ``gain^2 / in``, one ``rng.uniform`` of the weight's shape.
+    """Fill with uniform numbers of variance ``gain^2 / in``: one ``rng.uniform(-bound, bound, shape)``.
+
+    A weight of no inputs counts as one of one.
 
     He, Zhang, Ren and Sun (2015), Delving Deep into Rectifiers.
     """
@@ -98,12 +114,16 @@ def kaiming_uniform(weight: Tensor, *, gain: float = math.sqrt(2), rng: np.rando
 
 
 def kaiming_normal(weight: Tensor, *, gain: float = math.sqrt(2), rng: np.random.Generator | None = None) -> None:
-    """Fill with normal numbers of variance ``gain^2 / in``, one ``rng.normal`` of the weight's shape."""
+    """Fill with normal numbers of variance ``gain^2 / in``: one ``rng.normal(0, std, shape)``."""
     _fill(weight, default_rng(rng).normal(0, gain / math.sqrt(max(_fans(weight)[0], 1)), weight.shape))
 
 
 def orthogonal(weight: Tensor, *, gain: float = 1.0, rng: np.random.Generator | None = None) -> None:
-    """Fill with a matrix of orthogonal rows or columns, axes after the first taken together.
+    """Fill with a matrix of orthonormal rows or columns, whichever are fewer, times ``gain``.
+
+    Axes after the first are taken together. The draw is one ``rng.normal(size=(larger, smaller))`` of the two sizes;
+    the matrix is Q of its QR decomposition, where R is the one whose diagonal is not negative, transposed if the
+    weight is wider than high.
 
     Saxe, McClelland and Ganguli (2014), Exact Solutions to the Nonlinear Dynamics of Learning in Deep Linear Networks.
     """
@@ -117,6 +137,10 @@ def orthogonal(weight: Tensor, *, gain: float = 1.0, rng: np.random.Generator | 
 class Linear(Layer):
     """:func:`linear` with a weight and bias that learn, drawn uniformly within ``1 / sqrt(in_features)``.
 
+    The weight, ``(out_features, in_features)``, is :func:`kaiming_uniform` with a gain of ``1 / sqrt(3)``; then the
+    bias, ``(out_features,)``, is one ``rng.uniform(-bound, bound, out_features)``. Both are a ``Parameter``; without
+    one, ``bias`` is None.
+
     Args:
         in_features: the size of the last axis that comes in.
         out_features: the size of the last axis that goes out.
@@ -125,8 +149,9 @@ class Linear(Layer):
         dtype: of the parameters.
 
     Raises:
-        ValueError: a size below 1; in the call: another last axis than ``in_features``.
-        TypeError: in the call: another element type than the weight's.
+        ValueError: a size below 1, the message names both; in the call: another last axis than ``in_features``, the
+            message names that and the shape of ``x``.
+        TypeError: in the call: another element type than the weight's; the message names both.
     """
 
     def __init__(
@@ -168,13 +193,14 @@ class Linear(Layer):
 class Dropout(Layer):
     """While training, zeroes each element with probability ``p`` and scales the rest to keep the mean.
 
-    The mask is ``rng.random(x.shape) >= p``.
+    The mask of what stays is ``rng.random(x.shape) >= p``. When it does not train, or ``p`` is 0, it gives ``x`` itself
+    and draws nothing.
 
     Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov (2014), Dropout: A Simple Way to Prevent Neural
     Networks from Overfitting.
 
     Raises:
-        ValueError: ``p`` is no probability.
+        ValueError: ``p`` is no probability; the message names it.
     """
 
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
@@ -190,7 +216,7 @@ class Dropout(Layer):
 
 
 class Flatten(Layer):
-    """All axes after the first made one: ``(batch, ...) -> (batch, features)``."""
+    """All axes after the first made one: ``(batch, ...) -> (batch, features)``; the batch may be empty."""
 
     def forward(self, x: Tensor) -> Tensor:
         return reshape(x, shape=(x.shape[0], math.prod(x.shape[1:])))
@@ -226,11 +252,12 @@ class ModuleList(Module[..., Any]):
 class Sequential(Layer):
     """Layers run one after another, given as a list or one by one; an index gives a layer, a slice a Sequential.
 
-    A layer followed by a :class:`ReLU` runs as one operation, if its class has a method ``activated(x, activation)`` of
-    its own, as :class:`Linear` has, and nobody observes.
+    A layer followed by a :class:`ReLU` runs as one operation, which changes nothing but the time, if its class has a
+    method ``activated(x, activation)`` of its own, as :class:`Linear` has. All other layers, and all while somebody
+    observes, are called one by one.
 
     Raises:
-        TypeError: something among them is no module.
+        TypeError: something among them is no module; the message names its type and its place, from 0.
     """
 
     def __init__(self, *layers: Layer | Iterable[Layer]) -> None:
@@ -243,12 +270,13 @@ class Sequential(Layer):
             self.layers.append(layer)
 
     def forward(self, x: Tensor) -> Tensor:
+        is_watched = bool(observers())
         layers = self.layers
         at = 0
         while at < len(layers):
             layer = layers[at]
             is_before_relu = at + 1 < len(layers) and type(layers[at + 1]) is ReLU
-            if is_before_relu and "activated" in vars(type(layer)) and not observers():
+            if is_before_relu and "activated" in vars(type(layer)) and not is_watched:
                 x = layer.activated(x, "relu")  # type: ignore[attr-defined]  # it was just found there
                 at += 2
             else:

@@ -1,7 +1,8 @@
 """Losses: one number for how wrong a prediction is (module 04).
 
-All are composites of tensor operations; their gradients are those of their bodies, or of faster kernels. ``reduction``
-is ``"mean"``, ``"sum"`` or ``"none"``. Knows tensors and activations; knows nothing of how parameters learn.
+All are composites of tensor operations; their gradients are those of their bodies, or of faster kernels: so nothing
+inside one may be infinite, not even where the result does not show it. ``reduction`` is ``"mean"`` (over all elements),
+``"sum"`` or ``"none"``. Knows tensors and activations; knows nothing of how parameters learn.
 """
 
 from __future__ import annotations
@@ -31,33 +32,20 @@ from tt_foundation.tensor import (
 )  # fmt: skip
 
 __all__ = [
-    "BCELoss",
-    "BCEWithLogitsLoss",
-    "CrossEntropyLoss",
-    "HingeLoss",
-    "HuberLoss",
-    "KLDivLoss",
-    "L1Loss",
-    "MSELoss",
-    "NLLLoss",
-    "Reduction",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "class_cross_entropy",
-    "cross_entropy",
-    "hinge_loss",
-    "huber_loss",
-    "kl_div",
-    "l1_loss",
-    "mse_loss",
-    "nll_loss",
-]
+    "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HingeLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss",
+    "NLLLoss", "Reduction", "binary_cross_entropy", "binary_cross_entropy_with_logits", "class_cross_entropy",
+    "cross_entropy", "hinge_loss", "huber_loss", "kl_div", "l1_loss", "mse_loss", "nll_loss",
+]  # fmt: skip
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 
 def _reduced(losses: Tensor, reduction: Reduction) -> Tensor:
-    """The losses of all elements made one number, or left."""
+    """The losses of all elements made one number, or left.
+
+    Raises:
+        ValueError: no such reduction; the message names it.
+    """
     if reduction == "mean":
         return mean(losses)
     if reduction == "sum":
@@ -68,6 +56,11 @@ def _reduced(losses: Tensor, reduction: Reduction) -> Tensor:
 
 
 def _check_shapes(name: str, x: Tensor, target: Tensor) -> None:
+    """Refuse shapes that differ: they would broadcast, and the loss be that of pairs nobody meant.
+
+    Raises:
+        ValueError: they do; the message has the loss's name and both shapes.
+    """
     if x.shape != target.shape:
         raise ValueError(f"{name} needs predictions and targets of one shape, got {x.shape} and {target.shape}")
 
@@ -96,10 +89,12 @@ def l1_loss(x: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tens
 def huber_loss(x: Tensor, target: Tensor, *, delta: float = 1.0, reduction: Reduction = "mean") -> Tensor:
     """Squared near 0 and absolute beyond ``delta``, so that outliers pull no harder: ``(*), (*) -> ()``.
 
+    An error ``e = |x - target|`` costs ``e^2 / 2`` below ``delta``, and ``delta (e - delta / 2)`` from there on.
+
     Huber (1964), Robust Estimation of a Location Parameter.
 
     Raises:
-        ValueError: the shapes differ, or ``delta`` is not positive.
+        ValueError: the shapes differ, or ``delta`` is not positive; the message names them, or it.
     """
     _check_shapes("huber_loss", x, target)
     if delta <= 0:
@@ -109,7 +104,13 @@ def huber_loss(x: Tensor, target: Tensor, *, delta: float = 1.0, reduction: Redu
 
 
 def _ids(target: Any, classes: int, shape: tuple[int, ...], ignore_index: int, name: str) -> Array:
-    """Class ids as an array, checked against the scores' shape and number of classes."""
+    """Class ids as an array, checked; ``shape`` is what theirs must be, ``name`` the loss that asks.
+
+    Raises:
+        TypeError: they are no integers; the message names their type and shape.
+        ValueError: another shape, the message names both; or an id that is neither ``ignore_index`` nor a class, the
+            message names the number of classes and the first such id.
+    """
     ids = np.asarray(target.data if isinstance(target, Tensor) else target)
     if ids.dtype.kind not in "iu":
         probabilities = ", or probabilities of the shape of its scores" if name == "cross_entropy" else ""
@@ -124,6 +125,11 @@ def _ids(target: Any, classes: int, shape: tuple[int, ...], ignore_index: int, n
 
 
 def _check_class_weight(name: str, scores: Tensor, weight: Tensor | None) -> None:
+    """Refuse a weight that is not one number for each class of ``scores``, ``(batch, classes, *)`` or ``(classes,)``.
+
+    Raises:
+        ValueError: it is not; the message names both shapes.
+    """
     if weight is not None and weight.shape != (scores.shape[min(1, scores.ndim - 1)],):
         raise ValueError(f"{name} needs a weight for each class of {scores.shape}, got {weight.shape}")
 
@@ -144,7 +150,15 @@ def class_cross_entropy(
     label_smoothing: float = 0.0,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """:func:`cross_entropy` of class ids that were checked: ``(batch, classes, *), (batch, *), (classes) -> ()``."""
+    """:func:`cross_entropy` of class ids that were checked: ``(batch, classes, *), (batch, *), (classes) -> ()``.
+
+    With ``p`` the softmax of the logits over the classes and ``s`` the label smoothing, an example of class ``t`` costs
+
+        ``(1 - s) weight[t] (-log p[t]) + s / classes sum_c weight[c] (-log p[c])``
+
+    where every weight is 1 if none are given. One whose id is ``ignore_index`` costs 0. The mean is the sum over the
+    sum of ``weight[t]`` of the examples that count; NaN where none does.
+    """
     at = np.asarray(ids)
     keep = np.not_equal(at, ignore_index)
     safe = np.where(keep, at, 0)
@@ -160,7 +174,7 @@ def class_cross_entropy(
 
 
 def _per_class(weight: Any, like: Tensor) -> Any:
-    """Class weights, shaped to stand along axis 1."""
+    """Class weights, shaped to stand along axis 1 of something with the axes of ``like``."""
     return weight.reshape((1, -1) + (1,) * (len(like.shape) - 2))
 
 
@@ -178,13 +192,18 @@ def cross_entropy(
     Args:
         logits: scores, ``(batch, classes, *)``, or ``(classes,)`` for one example.
         target: class ids ``(batch, *)``, or probabilities of the shape of ``logits``.
-        weight: of each class, ``(classes,)``; the mean is then weighted.
+        weight: of each class, ``(classes,)``; the mean over class ids is then weighted (see
+            :func:`class_cross_entropy`).
         ignore_index: the id of examples that do not count.
         label_smoothing: the share of the target that is spread evenly over all classes.
 
+    With probabilities ``q``, smoothed where asked, an example costs ``sum_c weight[c] q[c] (-log p[c])``, and the mean
+    is over the examples.
+
     Raises:
-        ValueError: shapes do not fit, an id is no class, or a share is outside 0 to 1.
-        TypeError: the target is neither integers nor of the logits' shape.
+        ValueError: the logits are 0-d, shapes do not fit, an id is no class, or a share is outside 0 to 1; the message
+            names what it is about.
+        TypeError: the target is neither integers nor floats of the logits' shape.
 
     Szegedy et al. (2016), Rethinking the Inception Architecture (label smoothing).
     """
@@ -226,6 +245,8 @@ def nll_loss(
 ) -> Tensor:
     """Minus the log-probability of the right class: ``(batch, classes, *), (batch, *) -> ()``.
 
+    As :func:`class_cross_entropy` of the same weights, without label smoothing, for who has ``log p`` already.
+
     Raises:
         ValueError, TypeError: as :func:`cross_entropy`.
     """
@@ -242,7 +263,10 @@ def nll_loss(
 
 
 def _bounded_log(p: Tensor) -> Tensor:
-    """The logarithm, -100 where it is less; its gradient at 0 is 0, not the NaN of ``0 / 0``."""
+    """The logarithm, -100 where it is less; its gradient at 0 is 0, not the NaN of ``0 / 0``.
+
+    So the logarithm itself must never see a 0: hand it something harmless there.
+    """
     is_positive = greater(p, 0)
     return where(is_positive, maximum(log(where(is_positive, p, 1.0)), -100.0), -100.0)
 
@@ -252,8 +276,10 @@ def binary_cross_entropy(
 ) -> Tensor:
     """Cross-entropy of probabilities of a yes: ``(*), (*) -> ()``; logarithms are held above -100.
 
+    ``-(target log p + (1 - target) log(1 - p))``, times ``weight`` where there is one.
+
     Raises:
-        ValueError: the shapes differ, or a probability is outside 0 to 1.
+        ValueError: the shapes differ, the message names both; or a probability is outside 0 to 1.
     """
     _check_shapes("binary_cross_entropy", p, target)
     if p.size and not (p.data.min() >= 0 and p.data.max() <= 1):
@@ -272,7 +298,8 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """Cross-entropy of the scores of a yes, stable for any score: ``(*), (*) -> ()``.
 
-    ``pos_weight`` multiplies the loss of the yeses.
+    The probability is ``sigmoid(x)``, and ``-log sigmoid(x)`` is ``softplus(-x)``. ``pos_weight`` multiplies the loss
+    of the yeses, ``weight`` all of it.
 
     Raises:
         ValueError: the shapes differ.
@@ -292,8 +319,9 @@ def kl_div(
 ) -> Tensor:
     """Kullback-Leibler divergence of the predicted from the target distribution: ``(*), (*) -> ()``.
 
-    ``log_p`` holds log-probabilities, ``target`` probabilities (or logarithms too, with ``log_target``).
-    ``"batchmean"`` is the mathematical one: the sum over the size of the first axis.
+    ``log_p`` holds log-probabilities, ``target`` probabilities (or logarithms too, with ``log_target``); an element
+    costs ``target (log target - log_p)``, which is 0 where ``target`` is 0. ``"batchmean"`` is the mathematical one:
+    the sum over the size of the first axis.
 
     Raises:
         ValueError: the shapes differ.
@@ -322,6 +350,12 @@ def hinge_loss(x: Tensor, target: Tensor, *, margin: float = 1.0, reduction: Red
 
 
 class _Loss(Module[[Tensor, Tensor], Tensor]):
+    """A loss that keeps how it is reduced.
+
+    Raises:
+        ValueError: no such reduction; the message names it.
+    """
+
     def __init__(self, reduction: Reduction = "mean") -> None:
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")

@@ -4,7 +4,8 @@ Sorted by complexity, starting with gradient descent itself. Each method is a pr
 lists of arrays, and a class that says which arrays the method keeps between steps; the bookkeeping that all share
 stands in ``optimizer``. Knows tensors and their ``grad``; knows nothing of models, losses or where gradients come from.
 
-Classes, arguments and arithmetic are PyTorch's.
+A step writes parameters and kept arrays in place and leaves the gradients alone; ``step`` counts from 1. Classes,
+arguments and arithmetic are PyTorch's.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ def sgd_step(
     r"""One step of gradient descent, with momentum where a buffer is kept (the first gradient is not dampened).
 
     .. math:: b \leftarrow \mu b + (1 - \tau) g, \qquad p \leftarrow p - \eta\, b
+
+    Weight decay :math:`\lambda` first adds :math:`\lambda p` to the gradient. ``nesterov`` moves by
+    :math:`g + \mu b`, with the new :math:`b`. Without a buffer the gradient itself is what moves.
     """
     for p, g, buffer in zip(params, grads, momentum_buffers, strict=True):
         g = g + weight_decay * p
@@ -111,6 +115,9 @@ def adagrad_step(
     r"""One step of Adagrad: a parameter that has moved much moves less.
 
     .. math:: s \leftarrow s + g^2, \qquad p \leftarrow p - \eta\, g / (\sqrt{s} + \epsilon)
+
+    Weight decay adds to the gradient, as in :func:`sgd_step`. The rate falls as :math:`\eta / (1 + (t - 1) d)`, with
+    ``lr_decay`` :math:`d` and ``step`` :math:`t`.
     """
     lr = lr / (1 + (step - 1) * lr_decay)
     for p, g, total in zip(params, grads, sums, strict=True):
@@ -146,7 +153,7 @@ class Adagrad(Optimizer):
             eps=eps,
         )
 
-    def _zeros(self, name: str, params: list[Tensor], group: Mapping[str, Any]) -> list[Array | None]:
+    def _zeros(self, name: str, params: list[Tensor], group: Mapping[str, Any]) -> list[Any]:
         sums = super()._zeros(name, params, group)
         for total in sums:
             if total is not None:
@@ -174,7 +181,9 @@ def rmsprop_step(
 
     .. math:: v \leftarrow \alpha v + (1 - \alpha) g^2, \qquad p \leftarrow p - \eta\, g / (\sqrt{v} + \epsilon)
 
-    ``centered`` divides by the standard deviation of the gradient instead.
+    Weight decay adds to the gradient, as in :func:`sgd_step`. Where a mean is kept (``centered``), it runs like
+    :math:`v`, and its square is taken from :math:`v` before the root: what is left is the gradient's variance. Where a
+    buffer is kept, :math:`b \leftarrow \mu b + g / (\sqrt{v} + \epsilon)` is what :math:`\eta` multiplies.
     """
     for p, g, v, mean, buffer in zip(params, grads, square_avgs, grad_avgs, momentum_buffers, strict=True):
         g = g + weight_decay * p
@@ -236,7 +245,8 @@ def adam_step(
     .. math:: m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
         p \leftarrow p - \eta\, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
 
-    Decoupled weight decay shrinks the parameter itself instead of adding to its gradient.
+    Decoupled weight decay shrinks the parameter itself, :math:`p \leftarrow (1 - \eta\lambda) p`, before it moves,
+    instead of adding :math:`\lambda p` to its gradient. With ``amsgrad`` the largest :math:`v` so far divides.
     """
     beta1, beta2 = betas
     for p, g, m, v, largest in zip(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, strict=True):
@@ -359,6 +369,10 @@ def muon_step(
     r"""One step of Muon over matrices: a momentum whose singular values are all made about 1.
 
     .. math:: b \leftarrow \mu b + (1 - \mu) g, \qquad p \leftarrow (1 - \eta\lambda) p - \eta' \mathrm{orth}(b)
+
+    ``nesterov`` orthogonalizes :math:`\mu b + (1 - \mu) g`, with the new :math:`b`. For a matrix of shape ``(n, m)``
+    the rate is :math:`\eta' = \eta \sqrt{\max(1, n / m)}`, or :math:`0.2\, \eta \sqrt{\max(n, m)}` with
+    ``adjust_lr_fn="match_rms_adamw"``.
     """
     for p, g, buffer in zip(params, grads, momentum_buffers, strict=True):
         buffer[...] = momentum * buffer + (1 - momentum) * g
@@ -376,7 +390,8 @@ def orthogonalized(x: Array, *, coefficients: tuple[float, float, float], eps: f
     r"""A matrix with ``x``'s singular vectors and singular values of about 1: ``(n, m) -> (n, m)``.
 
     Newton-Schulz: every step is :math:`x \leftarrow a x + b (x x^\top) x + c (x x^\top)^2 x`, a polynomial of the
-    singular values alone.
+    singular values alone. Before the first one the matrix is divided by its norm, or by ``eps`` if that is larger, so
+    that no singular value is above 1. A tall matrix goes through transposed: its products are then the smaller ones.
     """
     a, b, c = coefficients
     is_tall = x.shape[0] > x.shape[1]
@@ -438,6 +453,7 @@ class Muon(Optimizer):
 def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     """Scale all gradients together so that their norm, as of one long vector, is at most ``max_norm``.
 
+    Larger ones are multiplied by ``max_norm / (norm + 1e-6)``, in place; parameters without a gradient do not count.
     Returns the norm before.
 
     Pascanu, Mikolov and Bengio (2013), On the Difficulty of Training Recurrent Neural Networks.

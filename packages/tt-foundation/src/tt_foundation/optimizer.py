@@ -30,7 +30,7 @@ _RANGES = {
 }
 
 
-class Pack(list["Array | None"]):
+class Pack(list[Array]):
     """Zeros shaped and laid out like given arrays of one type, one after another in one piece of ``memory``.
 
     A step over many small arrays can so be taken as one over a large one.
@@ -44,6 +44,20 @@ class Pack(list["Array | None"]):
             by_columns = a.flags.f_contiguous and not a.flags.c_contiguous
             self.append(part.reshape(a.shape[::-1]).T if by_columns else part.reshape(a.shape))
             start += a.size
+        self._runs: dict[int, list[tuple[int, int, slice]]] = {}
+
+    def runs(self, most: int) -> list[tuple[int, int, slice]]:
+        """Neighbours that fill at most ``most`` elements together: the first, past the last, where in ``memory``."""
+        if most not in self._runs:
+            runs: list[tuple[int, int, slice]] = []
+            first = start = end = 0
+            for i, a in enumerate(self):
+                if i > first and end + a.size - start > most:
+                    runs.append((first, i, slice(start, end)))
+                    first, start = i, end
+                end += a.size
+            self._runs[most] = [*runs, (first, len(self), slice(start, end))]
+        return self._runs[most]
 
 
 class Optimizer:
@@ -68,7 +82,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
-        self._packs: dict[tuple[Tensor, ...], list[list[Array | None]]] = {}
+        self._packs: dict[tuple[Tensor, ...], list[list[Any]]] = {}
         if isinstance(params, Tensor | Mapping):
             raise TypeError(f"an optimizer needs a list of tensors or of groups, got one {type(params).__name__}")
         given: list[Any] = list(params)
@@ -145,14 +159,14 @@ class Optimizer:
                 kept = {name: pack[i] for name, pack in packs.items() if pack[i] is not None}
                 self.state[p] = {"step": 0, **kept}
 
-    def _zeros(self, name: str, params: list[Tensor], group: Mapping[str, Any]) -> list[Array | None]:
+    def _zeros(self, name: str, params: list[Tensor], group: Mapping[str, Any]) -> list[Any]:
         """What is kept under a name before the first step, for each parameter; None where the options spare it."""
         option = self.keeps[name]
         if option is None or group[option]:
             return Pack([p.data for p in params])
         return [None] * len(params)
 
-    def _kept(self, params: list[Tensor]) -> list[list[Array | None]]:
+    def _kept(self, params: list[Tensor]) -> list[list[Any]]:
         """What is kept for parameters: in packs, where these were started together."""
         packs = self._packs.get(tuple(params))
         return packs or [[self.state[p].get(name) for p in params] for name in self.keeps]

@@ -20,6 +20,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
@@ -181,14 +182,25 @@ def _owner(array: Array) -> Array:
     return array
 
 
-def wrote(array: Array) -> None:
-    """Enter an in-place write to ``array`` in the write log; every such operation of the library calls this."""
-    owner = array if array.base is None else _owner(array)
+def wrote(*arrays: Array) -> None:
+    """Enter an in-place write to ``arrays`` in the write log; every such operation of the library calls this."""
+    _last_write[0] = moment = tick()
+    owner = None
+    for array in arrays:
+        if array.base is owner is not None:
+            continue
+        owner = array if array.base is None else _owner(array)
+        entry = _writes.get(id(owner))  # of this very array: an entry goes when its array does
+        if entry is None:
+            _writes[id(owner)] = [_watched(owner), moment]
+        else:
+            entry[1] = moment
+
+
+def _watched(owner: Array) -> weakref.ref[Array]:
+    """A weak reference to an array that takes its entry out of the write log when the array goes."""
     key = id(owner)
-    entry = _writes.get(key)
-    if entry is None or entry[0]() is not owner:
-        entry = _writes[key] = [weakref.ref(owner, lambda _: _writes.pop(key, None)), 0]
-    entry[1] = _last_write[0] = tick()
+    return weakref.ref(owner, lambda _: _writes.pop(key, None))
 
 
 def last_write() -> int:
@@ -206,10 +218,17 @@ def written_since(values: Sequence[Any], moment: int) -> Array | None:
     return None
 
 
+def taker(indices: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """A function that takes the elements at ``indices`` out of a sequence, as fast as can be."""
+    if len(indices) > 1:
+        return itemgetter(*indices)
+    return (lambda values: (values[indices[0]],)) if indices else lambda values: ()
+
+
 class Kernel:
     """One implementation of a primitive, and the pair rule that understands what it saved, if it has one."""
 
-    __slots__ = ("function", "needs", "op", "rule", "statics", "tolerance")
+    __slots__ = ("function", "needs", "op", "rule", "statics", "take", "tolerance")
 
     def __init__(self, op: Primitive, function: Callable[..., Any], tolerance: float = 0.0) -> None:
         self.op = op
@@ -218,6 +237,7 @@ class Kernel:
         self.rule: Callable[..., Any] | None = None
         self.needs: tuple[str, ...] = ()
         self.statics: tuple[str, ...] = ()
+        self.take = taker([])
 
     def __call__(self, *arrays: Any, **params: Any) -> Any:
         return self.function(*arrays, **params)
@@ -233,6 +253,7 @@ class Kernel:
         unknown = set(self.needs) - {"saved", "out", "needs"}
         if unknown:
             raise TypeError(f"a pair's rule may name saved, out and needs; {rule.__name__} names {sorted(unknown)}")
+        self.take = taker([("saved", "out", "needs").index(name) for name in self.needs])
         self.rule = rule
         return rule
 
@@ -348,6 +369,7 @@ class Procedure:
         self.name = self.__name__ = self.__qualname__ = function.__name__
         self.reference = function
         self.kernels: dict[str, Callable[..., Any]] = {}
+        self._chains: dict[str, tuple[Callable[..., Any], ...]] = {}
         self.__module__ = function.__module__
         self.__doc__ = function.__doc__
         self.__wrapped__ = function
@@ -356,25 +378,29 @@ class Procedure:
 
     def __call__(self, *args: Any, **params: Any) -> None:
         arrays = [_unwrap(a) for a in args]
-        watching, _thread.mode.observers = _thread.mode.observers, ()
+        now = _thread.mode
+        watching, now.observers = now.observers, ()
         for observer in watching:
             observer(self, "forward", args, params, None)
         try:
-            for name in _fallbacks(_thread.mode.backend):
-                if name in self.kernels and self.kernels[name](*arrays, **params) is not NotImplemented:
+            for implementation in self._chains.get(now.backend) or self._chain(now.backend):
+                if implementation(*arrays, **params) is not NotImplemented:
                     break
-            else:
-                self.reference(*arrays, **params)
         finally:
             for i in self.writes:
-                last = None
-                for array in arrays[i] if isinstance(arrays[i], list) else [arrays[i]]:
-                    if array is not None and (last is None or array.base is not last):
-                        wrote(array)
-                        last = array.base
-            _thread.mode.observers = watching
+                if isinstance(arrays[i], list):
+                    wrote(*[array for array in arrays[i] if array is not None])
+                else:
+                    wrote(arrays[i])
+            now.observers = watching
         for observer in watching:
             observer(self, "forward", args, params, args)
+
+    def _chain(self, backend: str) -> tuple[Callable[..., Any], ...]:
+        """The implementations to ask under ``backend``, first to last."""
+        found = [self.kernels[name] for name in _fallbacks(backend) if name in self.kernels]
+        self._chains[backend] = (*found, self.reference)
+        return self._chains[backend]
 
     def __repr__(self) -> str:
         return f"<procedure {self.name}>"
@@ -384,8 +410,8 @@ def _unwrap(a: Any) -> Any:
     """The array of a tensor, the arrays of a list of tensors, anything else as it is."""
     if isinstance(a, _Tensor):
         return a.data
-    if isinstance(a, list | tuple) and a and isinstance(a[0], _Tensor):
-        return [_unwrap(item) for item in a]
+    if type(a) is list and a and isinstance(a[0], _Tensor):
+        return [item.data for item in a]
     return a
 
 
@@ -653,6 +679,7 @@ def kernel(op: Any, backend: str, *, tolerance: float = 1e-5) -> Any:
     def register(function: Any) -> Any:
         if isinstance(op, Procedure):
             op.kernels[backend] = function
+            op._chains.clear()
             return function
         if inspect.signature(function).parameters.keys() != inspect.signature(op.__wrapped__).parameters.keys():
             raise TypeError(f"a kernel of {op.name} takes what {op.name}{inspect.signature(op.__wrapped__)} takes")
@@ -718,8 +745,7 @@ def reference_only(module: ModuleType) -> None:
     for op in vars(module).values():
         if isinstance(op, Primitive | Procedure) and op.__module__ == module.__name__:
             op.kernels = _NoKernels()
-            if isinstance(op, Primitive):
-                op._chains.clear()
+            op._chains.clear()
 
 
 class _NoKernels(dict[str, Any]):

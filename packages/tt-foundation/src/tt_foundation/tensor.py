@@ -5,6 +5,7 @@ an array, whose NumPy body says what they compute. Knows arrays and primitives; 
 place for them, and the rules stand in ``autograd``. The rest of the array library is in ``array/``.
 
 Arithmetic broadcasts and promotes types as NumPy does, with Python numbers taking the type of the tensor they meet.
+What has no finite answer gives inf or NaN, and no warning: a training loop looks at numbers, not at a log.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def multiply(x: Array, y: Array) -> Array:
 
 @primitive
 def divide(x: Array, y: Array) -> Array:
-    """Quotient, ``x / y``: ``(*), (*) -> (*)`` with broadcasting; by zero it is infinite or NaN."""
+    """Quotient, ``x / y``: ``(*), (*) -> (*)`` with broadcasting; by zero it is infinite or NaN, without a warning."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.divide(x, y)
 
@@ -99,28 +100,31 @@ def negative(x: Array) -> Array:
 
 @primitive
 def pow(x: Array, y: Array) -> Array:
-    """Power, ``x ** y``: ``(*), (*) -> (*)`` with broadcasting; NaN for a fractional power of a negative number."""
+    """Power, ``x ** y``: ``(*), (*) -> (*)`` with broadcasting.
+
+    Infinite where it overflows, NaN for a fractional power of a negative number, both without a warning.
+    """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.asarray(x) ** y
 
 
 @primitive
 def exp(x: Array) -> Array:
-    """Exponential: ``(*) -> (*)``; infinite where it overflows."""
+    """Exponential: ``(*) -> (*)``; infinite where it overflows, without a warning."""
     with np.errstate(over="ignore"):
         return np.exp(x)
 
 
 @primitive
 def log(x: Array) -> Array:
-    """Natural logarithm: ``(*) -> (*)``; -inf at 0, NaN below."""
+    """Natural logarithm: ``(*) -> (*)``; -inf at 0 and NaN below, without a warning."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.log(x)
 
 
 @primitive
 def sqrt(x: Array) -> Array:
-    """Square root: ``(*) -> (*)``; NaN below 0."""
+    """Square root: ``(*) -> (*)``; NaN below 0, without a warning."""
     with np.errstate(invalid="ignore"):
         return np.sqrt(x)
 
@@ -198,7 +202,7 @@ def matmul(x: Array, y: Array) -> Array:
     A 1-D ``x`` is a row and a 1-D ``y`` a column; the axis that this adds is dropped again.
 
     Raises:
-        ValueError: the inner dimensions differ, or one of the two has no axis.
+        ValueError: the inner dimensions differ, or one of the two has no axis; the message names both shapes.
     """
     try:
         return np.matmul(x, y)
@@ -215,7 +219,10 @@ def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
 
 @primitive
 def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Mean over ``axis``, all of them by default: ``(..., n, ...) -> (..., ...)``; NaN over no elements."""
+    """Mean over ``axis``, all of them by default: ``(..., n, ...) -> (..., ...)``.
+
+    Floating-point also for integers and booleans; NaN over no elements, without a warning.
+    """
     with np.errstate(invalid="ignore"):
         total = np.asarray(x.sum(axis=axis, keepdims=keepdims))
         return np.divide(total, x.size // total.size if total.size else 1)
@@ -277,7 +284,7 @@ def getitem(x: Array, *, index: Any) -> Array:
 
 @primitive
 def setitem(x: Array, value: Array, *, index: Any) -> Array:
-    """A copy of ``x`` in which ``x[index]`` is ``value``."""
+    """A copy of ``x`` in which ``x[index]`` is ``value``; ``x`` itself stays as it is."""
     out = x.copy()
     out[index] = value
     return out
@@ -285,7 +292,10 @@ def setitem(x: Array, value: Array, *, index: Any) -> Array:
 
 @primitive
 def scatter_add(values: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
-    """Zeros of ``shape`` with ``values`` added at ``index``, as often as it stands there: undoes :func:`getitem`."""
+    """Zeros of ``shape`` with ``values`` added at ``index``, as often as it stands there: undoes :func:`getitem`.
+
+    The element type is that of ``values``. An index that names a place twice adds there twice.
+    """
     out = np.zeros(shape, values.dtype)
     if _is_basic(index):
         out[index] = values
@@ -295,13 +305,19 @@ def scatter_add(values: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
 
 
 def _is_basic(index: Any) -> bool:
-    """Whether an index is made of integers and slices only, so that no element is met twice."""
+    """Whether an index is made of integers, slices, ``...`` and None only, so that no element is met twice.
+
+    A tuple is so if all that is in it is. Arrays, lists and booleans are not basic.
+    """
     items = index if isinstance(index, tuple) else (index,)
     return builtins.all(i is None or i is Ellipsis or isinstance(i, slice | int | np.integer) for i in items)
 
 
 def _as_index(index: Any) -> Any:
-    """An index with tensors, and lists of numbers, made arrays."""
+    """An index that NumPy understands: tensors become their arrays, lists become arrays, also inside a tuple.
+
+    Anything else stays as it is. An empty list is an array of no integers (int64), which picks nothing.
+    """
     if isinstance(index, tuple):
         return tuple(_as_index(item) for item in index)
     if isinstance(index, list):
@@ -310,7 +326,14 @@ def _as_index(index: Any) -> Any:
 
 
 def _as_array(data: Any, dtype: npt.DTypeLike | None) -> Array:
-    """An array of anything that is one: Python floats become float32, arrays keep their type."""
+    """An array of anything that is one, of type ``dtype`` where that is given.
+
+    A tensor gives its array, and an array is taken as it is: shared, not copied. Arrays and NumPy's own numbers keep
+    their type; Python's floats, alone or in lists, become float32.
+
+    Raises:
+        TypeError: the elements are not floats, integers or booleans; the message names their type.
+    """
     if isinstance(data, Tensor):
         data = data.data
     array = np.asarray(data)
@@ -335,7 +358,8 @@ class Tensor:
         requires_grad: whether ``backward`` shall leave a gradient in ``grad``.
 
     Raises:
-        TypeError: the data are not numbers, or ``requires_grad`` is asked of integers or booleans.
+        TypeError: the data are not numbers, or ``requires_grad`` is asked of integers or booleans; the message names
+            the element type.
     """
 
     __slots__ = ("__weakref__", "data", "grad", "node", "requires_grad")
@@ -474,7 +498,11 @@ class Tensor:
         return self._in_place(divide, np.divide, other)
 
     def _in_place(self, op: Any, write: Callable[..., Any], other: Operand) -> Tensor:
-        """Write into the memory where no gradient looks; become the differentiable result where one does."""
+        """Do ``op`` in place and return ``self``; ``write`` is NumPy's function, which takes ``out``.
+
+        Where no gradient looks, write into the memory, whoever else shows it, and enter that in the log (``wrote``).
+        Where one does, leave the memory and become the differentiable result.
+        """
         if self._is_written_differentiably(other):
             return self._become(op(self, other))
         write(self.data, other.data if isinstance(other, Tensor) else other, out=self.data)
@@ -482,6 +510,7 @@ class Tensor:
         return self
 
     def _is_written_differentiably(self, other: Operand) -> bool:
+        """Whether a gradient looks at ``self`` or ``other``, so that the write must be an operation (module 05)."""
         if not mode().grad_enabled:
             return False
         if self.requires_grad and self.is_leaf:
@@ -489,6 +518,7 @@ class Tensor:
         return self.requires_grad or (isinstance(other, Tensor) and other.requires_grad)
 
     def _become(self, other: Tensor) -> Tensor:
+        """Show what ``other`` shows, made as it was made."""
         self.data, self.node, self.requires_grad = other.data, other.node, other.requires_grad
         return self
 
@@ -496,6 +526,7 @@ class Tensor:
         return getitem(self, index=_as_index(index))
 
     def __setitem__(self, index: Index, value: Operand | Sequence[Any]) -> None:
+        """Write ``value``, a list of numbers too, at ``index``; into the memory or differentiably, as ``_in_place``."""
         index = _as_index(index)
         if isinstance(value, list | tuple):
             value = Tensor(value)
@@ -506,6 +537,11 @@ class Tensor:
             wrote(self.data)
 
     def __len__(self) -> int:
+        """The size of the first axis.
+
+        Raises:
+            TypeError: there is none.
+        """
         if not self.ndim:
             raise TypeError("a 0-d tensor has no length")
         return len(self.data)
@@ -529,6 +565,12 @@ class Tensor:
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
+        """``Tensor(numbers, shape=..., dtype=..., requires_grad=True)``, each part only where it says something new.
+
+        The numbers as ``numpy.array2string`` gives them: a comma and a space between, aligned after ``Tensor(``, four
+        digits, and of more than 64 only three at each end. Then the shape follows too; the type where it is not
+        float32, int64 or bool.
+        """
         body = np.array2string(self.data, separator=", ", prefix="Tensor(", threshold=64, edgeitems=3, precision=4)
         dtype = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
         shape = "" if self.size <= 64 else f", shape={self.shape}"
@@ -538,7 +580,7 @@ class Tensor:
         """The one element as a Python number.
 
         Raises:
-            ValueError: there are more, or none.
+            ValueError: there are more, or none; the message names the shape.
         """
         if self.size != 1:
             raise ValueError(f"item needs a tensor of one element, got shape {self.shape}")
@@ -557,7 +599,7 @@ class Tensor:
         return Tensor(self.data)
 
     def clone(self) -> Tensor:
-        """A copy in memory of its own; gradients flow through it."""
+        """A copy in memory of its own; gradients flow through it, as through adding 0."""
         return add(self, 0) if self.requires_grad else Tensor(self.data.copy())
 
     @property

@@ -195,7 +195,10 @@ class Trainer:
         return {name: total / samples for name, total in totals.items()}
 
     def predict(self, x: Array | Tensor, batch_size: int = 256) -> Array:
-        """The model's outputs for ``x``, in evaluation mode: ``(n, ...) -> (n, ...)``."""
+        """The model's outputs for ``x``, in evaluation mode: ``(n, ...) -> (n, ...)``.
+
+        Computed in pieces of ``batch_size``; no inputs give no outputs, of the right shape.
+        """
         values = x if isinstance(x, Tensor) else Tensor(x)
         with self._evaluating():
             parts = [self.model(values[i : i + batch_size]).data for i in range(0, max(1, len(values)), batch_size)]
@@ -221,7 +224,12 @@ class Trainer:
         self._resumed = state
 
     def _state(self) -> dict[str, Any]:
-        """All that a run's future depends on."""
+        """All that a run's future depends on: what :meth:`save` writes and :meth:`_load` reads, by name.
+
+        ``kind`` (``"tt_foundation.training"``), ``place`` (as a dictionary), ``model``, ``optimizer``, ``schedule``
+        (None without one) and a list of ``callbacks`` by their ``state_dict``, and the states of the ``generators``,
+        now and ``generators_at_epoch_start``.
+        """
         return {
             "kind": "tt_foundation.training",
             "place": asdict(self._place),
@@ -234,6 +242,7 @@ class Trainer:
         }
 
     def _load(self, state: Mapping[str, Any]) -> None:
+        """Take all but the generators from a :meth:`_state`; each part refuses, by ValueError, what is not its own."""
         if state.get("kind") != "tt_foundation.training":
             raise ValueError("this is no checkpoint of a Trainer")
         if len(state["callbacks"]) != len(self.callbacks) or (state["schedule"] is None) != (self.schedule is None):
@@ -247,8 +256,11 @@ class Trainer:
         self._place = _Place(**state["place"])
 
     def _restore_generators(self, state: Mapping[str, Any]) -> None:
-        """Let every generator draw what it would have drawn next when ``state`` was saved."""
-        if not state["generators"]:  # saved before its first fit
+        """Let every generator draw what it would have drawn next when ``state`` was saved.
+
+        A state without any was saved before its run's first fit; one with another number of them is a ValueError.
+        """
+        if not state["generators"]:
             return
         if len(state["generators"]) != len(self._generators):
             raise ValueError(
@@ -259,26 +271,49 @@ class Trainer:
         _put_back(self._generators, state["generators"])
 
     def _all_generators(self, *batches: Iterable[Batch] | None) -> list[np.random.Generator]:
-        """Every generator that the run may draw from: the process's, the batches', the layers'."""
+        """Every generator that the run may draw from, each once: the process's, the batches' ``rng``, the layers'.
+
+        A layer's are those among its attributes, in the order of the model's modules.
+        """
         held = [default_rng(), *(getattr(b, "rng", None) for b in batches)]
         held += chain.from_iterable(vars(module).values() for module in self.model.modules())
         return list({id(g): g for g in held if isinstance(g, np.random.Generator)}.values())
 
+    def _remaining(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches of this epoch that are still to come.
+
+        At its start these are all, and the states of ``_generators`` are noted in ``_at_epoch_start``. In its midst,
+        ``position`` batches are behind: the generators go back to those states, so that the same order is drawn, that
+        many batches are passed over, and the generators go on from where they stood.
+
+        Raises:
+            ValueError: there are fewer batches than lie behind.
+        """
+        position = self._place.position
+        if not position:
+            self._at_epoch_start = [_plain(g) for g in self._generators]
+            return iter(batches)
+        now = [_plain(g) for g in self._generators]
+        _put_back(self._generators, self._at_epoch_start)
+        stream = iter(batches)
+        skipped = sum(1 for _ in islice(stream, position))
+        if skipped != position:
+            raise ValueError(f"the run stood after batch {position} of an epoch, these are only {skipped}")
+        _put_back(self._generators, now)
+        return stream
+
     def _epoch(self, batches: Iterable[Batch]) -> Iterator[float]:
-        """Go through the batches from where the run stands; the loss of every step."""
+        """Go through the batches from where the run stands, in training mode; the loss of every step.
+
+        A step takes ``accumulate`` batches, the last one what is left. After each the run's place counts the step, its
+        batches and samples, the loss of all samples (``loss_sum``) and the epoch's seconds; then callbacks are told.
+
+        Raises:
+            ValueError: there were no batches.
+        """
         place = self._place
         self.model.train()
-        if place.position:
-            now = [_plain(g) for g in self._generators]
-            _put_back(self._generators, self._at_epoch_start)
-            stream = iter(batches)
-            skipped = sum(1 for _ in islice(stream, place.position))
-            if skipped != place.position:
-                raise ValueError(f"the run stood after batch {place.position} of an epoch, these are only {skipped}")
-            _put_back(self._generators, now)
-        else:
-            self._at_epoch_start = [_plain(g) for g in self._generators]
-            stream = iter(batches)
+        stream = self._remaining(batches)
         began = time.perf_counter() - place.seconds
         while group := list(islice(stream, self.accumulate)):
             samples = sum(len(batch.x) for batch in group)
@@ -295,7 +330,12 @@ class Trainer:
             raise ValueError("fit needs batches, got none")
 
     def _step(self, group: Sequence[Batch], samples: int) -> float:
-        """One move of the optimizer, by the gradient of the mean loss over all batches of ``group``."""
+        """One move of the optimizer, by the gradient of the mean loss over all batches of ``group``, which it returns.
+
+        The gradients of the batches add up, each batch's mean loss counting with its share of the ``samples``; where
+        the loss is a sum, all count whole. They are clipped, if that is asked, before the optimizer moves. A schedule
+        per step moves last.
+        """
         self.optimizer.zero_grad()
         total = 0.0
         for batch in group:
@@ -311,7 +351,13 @@ class Trainer:
         return total
 
     def _end_epoch(self, validation: Iterable[Batch] | None) -> dict[str, float]:
-        """What the epoch gave, told to schedule and callbacks."""
+        """What the epoch gave, told to schedule and callbacks.
+
+        The row has ``epoch`` (from 1), ``loss`` (the mean over samples), ``val_`` with every number of :meth:`evaluate`
+        where there is validation, ``lr`` (of the first group, before the schedule moves it) and ``seconds``. A plateau
+        schedule goes by ``val_loss``, else by ``loss``. Then the place counts the epoch and starts the next one with
+        nothing behind, and callbacks are told.
+        """
         place = self._place
         row: dict[str, float] = {"epoch": place.epoch + 1, "loss": place.loss_sum / place.samples}
         if validation is not None:
@@ -330,11 +376,12 @@ class Trainer:
 
     @property
     def _is_sum(self) -> bool:
+        """Whether the loss is a sum over samples: its ``reduction`` is ``"sum"``."""
         return getattr(self.loss, "reduction", "mean") == "sum"
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        """The model in evaluation mode, nothing recorded; its mode is put back."""
+        """The model in evaluation mode, nothing recorded; each of its modules' mode is put back, after errors too."""
         was_training = [module for module in self.model.modules() if module.training]
         self.model.eval()
         try:
@@ -351,6 +398,7 @@ def _plain(generator: np.random.Generator) -> dict[str, Any]:
 
 
 def _put_back(generators: Sequence[np.random.Generator], states: Sequence[Mapping[str, Any]]) -> None:
+    """Give each generator one of the states."""
     for generator, state in zip(generators, states, strict=True):
         generator.bit_generator.state = state
 
