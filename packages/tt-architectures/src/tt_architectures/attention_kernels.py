@@ -11,13 +11,13 @@ Rabe and Staats (2021), Self-Attention Does Not Need O(n^2) Memory; Dao et al. (
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tt_architectures.attention import AttentionMask, scaled_dot_product_attention
-from tt_foundation import Array, kernel, num_threads, parallel_blocks
+from tt_architectures.attention import AttentionMask, scaled_dot_product_attention, self_attention
+from tt_foundation import Array, kernel, mode, num_threads, parallel_blocks
 
 __all__: list[str] = []
 
@@ -147,27 +147,10 @@ def _future(plan: _Plan) -> Array | None:
     return np.triu(np.full((plan.rows, plan.rows), -np.inf, plan.query.dtype), 1)
 
 
-@kernel(scaled_dot_product_attention, "numpy")
-def attention_in_tiles(
-    query: Array,
-    key: Array,
-    value: Array,
-    mask: AttentionMask = None,
-    bias: AttentionMask = None,
-    keep: AttentionMask = None,
-    *,
-    is_causal: bool = False,
-    scale: float | None = None,
-    dropout_p: float = 0.0,
-) -> Any:
-    """Tile by tile; keeps the logarithm of every query's sum of exponentials."""
-    plan = None if bias is not None else _planned(query, key, value, mask, keep, is_causal, scale, dropout_p)
-    if plan is None:
-        return NotImplemented
-    queries = query.shape[-2]
-    out = _heads_inside(plan.lead, queries, value.shape[-1], query.dtype)
-    logs = np.empty((*plan.lead, queries, 1), query.dtype)
+def _attend(plan: _Plan, out: Array) -> tuple[Array | None, Array]:
+    """Fill ``out``, ``(*lead, q, v)``; give what the gradient needs beside it: the future, and each query's log."""
     future = _future(plan)
+    logs = np.empty((*plan.lead, plan.query.shape[-2], 1), plan.query.dtype)
 
     def units(first: int, last: int) -> None:
         memory = plan.scratch()
@@ -187,28 +170,16 @@ def attention_in_tiles(
                 np.matmul(weights, plan.value[at][..., :seen, :], out=part)
                 part /= total
 
-    _run(plan, units)
-    return out, (plan, future, out, logs)
+    _over_units(plan, units)
+    return future, logs
 
 
-def _run(plan: _Plan, units: Any) -> None:
-    if len(plan.units) == 1:
-        units(0, 1)
-    else:
-        parallel_blocks(units, len(plan.units))
-
-
-@attention_in_tiles.gradient
-def attention_gradient(
-    g: Array, saved: tuple[_Plan, Array | None, Array, Array], needs: tuple[bool, ...]
-) -> tuple[Array | None, ...]:
-    plan, future, out, logs = saved
-    shapes = [a.shape[-2:] for a in (plan.query, plan.key, plan.value)]
-    parts = [
-        _heads_inside(plan.lead, shape[0], shape[1], g.dtype) if needed else None
-        for shape, needed in zip(shapes, needs, strict=False)
-    ]
+def _collect_gradients(
+    plan: _Plan, future: Array | None, logs: Array, out: Array, g: Array, parts: Sequence[Array | None]
+) -> None:
+    """Fill the gradients of queries, keys and values that are wanted, each with all leading axes."""
     wrt_query, wrt_key, wrt_value = parts
+    queries = plan.query.shape[-2]
 
     def units(first: int, last: int) -> None:
         memory = plan.scratch(), plan.scratch()
@@ -221,7 +192,7 @@ def attention_gradient(
                 keep = None if plan.keep is None else plan.keep[at][..., start:stop, :seen] / plan.kept_share
                 if wrt_value is not None:
                     taken = weights if keep is None else weights * keep
-                    _collect(wrt_value[at], taken, gradient, seen, stop == shapes[0][0])
+                    _collect(wrt_value[at], taken, gradient, seen, stop == queries)
                 if wrt_query is None and wrt_key is None:
                     continue
                 change = memory[1][: weights.size].reshape(weights.shape)
@@ -231,14 +202,13 @@ def attention_gradient(
                 change -= np.matmul(gradient * out[at][..., start:stop, :], ones)
                 change *= weights
                 if wrt_key is not None:
-                    _collect(wrt_key[at], change, query, seen, stop == shapes[0][0])
+                    _collect(wrt_key[at], change, query, seen, stop == queries)
                 if wrt_query is not None:
                     part = wrt_query[at][..., start:stop, :]
                     np.matmul(change, plan.key[at][..., :seen, :], out=part)
                     part *= plan.scale
 
-    _run(plan, units)
-    return (*parts, None, None, None)
+    _over_units(plan, units)
 
 
 def _collect(total: Array, weights: Array, rows: Array, seen: int, is_first: bool) -> None:
@@ -247,3 +217,120 @@ def _collect(total: Array, weights: Array, rows: Array, seen: int, is_first: boo
         np.matmul(weights.swapaxes(-1, -2), rows, out=total)
     else:
         total[..., :seen, :] += np.matmul(weights.swapaxes(-1, -2), rows)
+
+
+def _over_units(plan: _Plan, units: Callable[[int, int], None]) -> None:
+    if len(plan.units) == 1:
+        units(0, 1)
+    else:
+        parallel_blocks(units, len(plan.units))
+
+
+@kernel(scaled_dot_product_attention, "numpy")
+def attention_in_tiles(
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: AttentionMask = None,
+    bias: AttentionMask = None,
+    keep: AttentionMask = None,
+    *,
+    is_causal: bool = False,
+    scale: float | None = None,
+    dropout_p: float = 0.0,
+) -> Any:
+    """Tile by tile; keeps the logarithm of every query's sum of exponentials."""
+    plan = None if bias is not None else _planned(query, key, value, mask, keep, is_causal, scale, dropout_p)
+    if plan is None:
+        return NotImplemented
+    if query.shape[-2] == 1 and mask is None and keep is None and not mode().grad_enabled:
+        return _newest_token(plan)
+    out = _heads_inside(plan.lead, query.shape[-2], value.shape[-1], query.dtype)
+    return out, (plan, *_attend(plan, out), out)
+
+
+def _newest_token(plan: _Plan) -> Array:
+    """One query that sees all keys, when nothing is recorded: as few calls as can be."""
+    weights = np.matmul(plan.query * plan.scale, plan.key.swapaxes(-1, -2))
+    np.subtract(weights, np.maximum.reduce(weights, axis=-1, keepdims=True), weights)
+    np.exp(weights, weights)
+    out = np.matmul(weights, plan.value)
+    return np.divide(out, np.add.reduce(weights, axis=-1, keepdims=True), out)
+
+
+@attention_in_tiles.gradient
+def attention_gradient(
+    g: Array, saved: tuple[_Plan, Array | None, Array, Array], needs: tuple[bool, ...]
+) -> tuple[Array | None, ...]:
+    plan, future, logs, out = saved
+    shapes = [a.shape[-2:] for a in (plan.query, plan.key, plan.value)]
+    parts = [
+        _heads_inside(plan.lead, shape[0], shape[1], g.dtype) if needed else None
+        for shape, needed in zip(shapes, needs, strict=False)
+    ]
+    _collect_gradients(plan, future, logs, out, g, parts)
+    return (*parts, None, None, None)
+
+
+def _by_head(x: Array, heads: int) -> Array:
+    """``(batch, seq, heads * d) -> (batch, heads, seq, d)``, a view."""
+    return x.reshape(*x.shape[:2], heads, -1).transpose(0, 2, 1, 3)
+
+
+def _in_groups(x: Array, groups: int) -> Array:
+    """``(batch, heads, seq, d) -> (batch, groups, heads of a group, seq, d)``, a view."""
+    return x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+
+
+def _unpacked(packed: Array, num_heads: int, num_kv_heads: int) -> list[Array]:
+    """Queries, keys and values that stand side by side, by head; in groups where heads share keys."""
+    by_head = _by_head(packed, num_heads + 2 * num_kv_heads)
+    end = num_heads + num_kv_heads
+    parts = [by_head[:, :num_heads], by_head[:, num_heads:end], by_head[:, end:]]
+    return parts if num_heads == num_kv_heads else [_in_groups(part, num_kv_heads) for part in parts]
+
+
+@kernel(self_attention, "numpy")
+def self_attention_in_tiles(
+    packed: Array,
+    mask: AttentionMask = None,
+    keep: AttentionMask = None,
+    *,
+    num_heads: int,
+    num_kv_heads: int,
+    is_causal: bool = False,
+    dropout_p: float = 0.0,
+) -> Any:
+    """In place: queries, keys and values are read, and later their gradients written, where they stand."""
+    is_grouped = num_heads != num_kv_heads
+    if is_grouped and (mask is not None or keep is not None):
+        return NotImplemented
+    if packed.ndim != 3 or not packed.size or packed.shape[2] % (num_heads + 2 * num_kv_heads):
+        return NotImplemented
+    q, k, v = _unpacked(packed, num_heads, num_kv_heads)
+    plan = _planned(q, k, v, mask, keep, is_causal, None, dropout_p)
+    if plan is None:
+        return NotImplemented
+    out = _heads_inside(plan.lead, packed.shape[1], plan.value.shape[-1], packed.dtype)
+    future, logs = _attend(plan, out)
+    merged = out.transpose(0, 2, 1, 3) if out.ndim == 4 else out.transpose(0, 3, 1, 2, 4)
+    return merged.reshape(*packed.shape[:2], -1), (plan, future, logs, out)
+
+
+@self_attention_in_tiles.gradient
+def self_attention_gradient(
+    g: Array, saved: tuple[_Plan, Array | None, Array, Array], *, num_heads: int, num_kv_heads: int
+) -> tuple[Array | None, ...]:
+    plan, future, logs, out = saved
+    size = out.shape[-1]
+    by_head = _by_head(g, num_heads)
+    wrt_packed = np.empty((*g.shape[:2], (num_heads + 2 * num_kv_heads) * size), g.dtype)
+    parts = _unpacked(wrt_packed, num_heads, num_kv_heads)
+    if num_heads == num_kv_heads:
+        _collect_gradients(plan, future, logs, out, by_head, parts)
+    else:
+        every = [_heads_inside(plan.lead, g.shape[1], size, g.dtype) for _ in range(2)]
+        _collect_gradients(plan, future, logs, out, _in_groups(by_head, num_kv_heads), [parts[0], *every])
+        for part, whole in zip(parts[1:], every, strict=True):
+            np.add.reduce(whole, axis=2, keepdims=True, out=part)
+    return wrt_packed, None, None
