@@ -29,7 +29,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from tt_architectures.layout import memory_order
-from tt_foundation import Array, Tensor, set_num_threads
+from tt_foundation import Array, Tensor, keep_freed_memory, set_num_threads
 
 __all__ = ["WorkerError", "Workers"]
 
@@ -249,7 +249,7 @@ def _work(number: int, pipe: connection.Connection, program: _Memory, slots: lis
     is_good = True
     function: Callable[[Any], Any] | None = None
     try:
-        _use_one_thread()
+        _settle()
         function, init = program.read(is_shared=True)
         if init is not None:
             init(number)
@@ -275,10 +275,11 @@ def _work(number: int, pipe: connection.Connection, program: _Memory, slots: lis
         pass  # nobody waits for it any more
 
 
-def _use_one_thread() -> None:
-    """Leave the cores to the training and to the other workers."""
+def _settle() -> None:
+    """Leave the cores to the training and to the other workers, and keep the memory of one batch for the next."""
     from threadpoolctl import threadpool_limits
 
+    keep_freed_memory()
     set_num_threads(1)
     threadpool_limits(1)
 
