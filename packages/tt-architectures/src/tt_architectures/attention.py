@@ -365,16 +365,17 @@ class MultiHeadAttention(Module[..., Tensor]):
         bias = None if self.in_proj.bias is None else self.in_proj.bias[rows]
         return split_heads(linear(x, self.in_proj.weight[rows], bias), num_heads=heads.stop - heads.start)
 
-    def _of_itself(self, x: Tensor, positions: Array) -> list[Tensor]:
+    def _of_itself(self, x: Tensor, positions: Array) -> tuple[Tensor, Tensor, Tensor]:
         """The heads of queries, keys and values of new tokens, which no gradient will ask for."""
         packed = self.in_proj(x)
         if packed.requires_grad:
             raise RuntimeError("a cache keeps no gradients: use it under no_grad")
-        heads = split_heads(packed.data, num_heads=self.num_heads + 2 * self.num_kv_heads)
-        q, k, v = (Tensor(heads[:, part]) for part in _parts(self.num_heads, self.num_kv_heads))
+        queries, end = self.num_heads, self.num_heads + self.num_kv_heads
+        heads = packed.data.reshape(*x.shape[:2], end + self.num_kv_heads, -1).swapaxes(1, 2)
+        q, k, v = Tensor(heads[:, :queries]), Tensor(heads[:, queries:end]), Tensor(heads[:, end:])
         if self.rotation is None:
-            return [q, k, v]
-        return [self.rotation(q, positions), self.rotation(k, positions), v]
+            return q, k, v
+        return self.rotation(q, positions), self.rotation(k, positions), v
 
     def _kept(self, p: float, query: Tensor, key: Tensor) -> Array | None:
         """The weights that dropout leaves, ``(batch, heads, q, k)``."""
@@ -386,7 +387,7 @@ class MultiHeadAttention(Module[..., Tensor]):
 
 def _seen(positions: Array, lengths: Array, keys: int) -> Array | None:
     """Which kept keys each new token sees, ``(batch, 1, q, keys)``; None where that is all of them."""
-    if positions.shape[1] == 1 and lengths.min() == keys:
+    if positions.shape[1] == 1 and (len(lengths) == 1 or lengths.min() == keys):
         return None
     return np.arange(keys) <= positions[:, None, :, None]
 

@@ -240,22 +240,26 @@ def attention_in_tiles(
     dropout_p: float = 0.0,
 ) -> Any:
     """Tile by tile; keeps the logarithm of every query's sum of exponentials."""
+    if query.ndim > 2 and query.shape[-2] == 1 and mask is bias is keep is None and not mode().grad_enabled:
+        return _newest_token(query, key, value, scale)
     plan = None if bias is not None else _planned(query, key, value, mask, keep, is_causal, scale, dropout_p)
     if plan is None:
         return NotImplemented
-    if query.shape[-2] == 1 and mask is None and keep is None and not mode().grad_enabled:
-        return _newest_token(plan)
     out = _heads_inside(plan.lead, query.shape[-2], value.shape[-1], query.dtype)
     return out, (plan, *_attend(plan, out), out)
 
 
-def _newest_token(plan: _Plan) -> Array:
+def _newest_token(query: Array, key: Array, value: Array, scale: float | None) -> Any:
     """One query that sees all keys, when nothing is recorded: as few calls as can be."""
-    weights = np.matmul(plan.query * plan.scale, plan.key.swapaxes(-1, -2))
+    is_sound = query.shape[-1] == key.shape[-1] and key.shape[-2] == value.shape[-2] > 0
+    if not is_sound or not query.dtype == key.dtype == value.dtype:
+        return NotImplemented
+    weights = np.matmul(query, key.swapaxes(-1, -2))
+    np.multiply(weights, 1 / math.sqrt(query.shape[-1]) if scale is None else scale, weights)
     np.subtract(weights, np.maximum.reduce(weights, axis=-1, keepdims=True), weights)
     np.exp(weights, weights)
-    out = np.matmul(weights, plan.value)
-    return np.divide(out, np.add.reduce(weights, axis=-1, keepdims=True), out)
+    np.divide(weights, np.add.reduce(weights, axis=-1, keepdims=True), weights)
+    return np.matmul(weights, value)
 
 
 @attention_in_tiles.gradient
