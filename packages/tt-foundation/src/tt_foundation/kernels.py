@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -38,9 +39,15 @@ def linear_in_place(
     if x.size * len(weight) >= _PRODUCTS:
         out = _linear_by_rows(x, weight, bias, activation == "relu")
         return out, (x, weight, None if activation == "none" else out)
-    out = np.asarray(np.matmul(x, weight.T))
-    if bias is not None:
-        out += bias
+    if x.size == x.shape[-1]:  # one row: as a vector it need not be broadcast
+        out = np.dot(weight, x.reshape(-1))
+        if bias is not None:
+            np.add(out, bias, out)
+        out = out.reshape(*x.shape[:-1], len(weight))
+    else:
+        out = np.asarray(np.matmul(x, weight.T))
+        if bias is not None:
+            out += bias
     if activation == "relu":
         np.maximum(out, 0, out=out)
     return out, (x, weight, None if activation == "none" else out)
@@ -351,14 +358,20 @@ def _gelu_tanh(x: Array, cube: Any, slope: Any, out: Array) -> None:
     np.tanh(out, out)
 
 
+@lru_cache(maxsize=8)
+def _gelu_constants(dtype: np.dtype[Any]) -> tuple[Array, ...]:
+    """What stands in the formula and in its derivative, as arrays that NumPy need not convert in every call."""
+    values = (_SLOPE * _CUBE, _SLOPE, 0.5, 3 * _SLOPE * _CUBE, 1.0)
+    return tuple(np.asarray(value, dtype) for value in values)
+
+
 @kernel(gelu, "numpy")
 def gelu_in_blocks(x: Array, *, approximate: str = "none") -> Any:
     """GPT-2's formula, block by block in one array."""
     if approximate != "tanh" or x.dtype.kind != "f" or not x.flags.c_contiguous:
         return NotImplemented
-    number = x.dtype.type
-    cube, slope, half = number(_SLOPE * _CUBE), number(_SLOPE), number(0.5)
-    out = np.empty_like(x)
+    cube, slope, half, *_ = _gelu_constants(x.dtype)
+    out = np.empty(x.shape, x.dtype)
 
     def block(x: Array, out: Array, t: Array, u: Array) -> None:
         _gelu_tanh(x, cube, slope, t)
@@ -366,16 +379,17 @@ def gelu_in_blocks(x: Array, *, approximate: str = "none") -> Any:
         np.add(t, half, t)
         np.multiply(t, x, out)
 
-    _over_blocks(block, x, out)
+    if x.size <= _BLOCK:
+        block(x, out, out, out)
+    else:
+        _over_blocks(block, x, out)
     return out, (x,)
 
 
 @gelu_in_blocks.gradient
 def gelu_gradient(g: Array, saved: tuple[Array]) -> tuple[Array]:
     (x,) = saved
-    number = x.dtype.type
-    cube, slope, half = number(_SLOPE * _CUBE), number(_SLOPE), number(0.5)
-    cube3, one = number(3 * _SLOPE * _CUBE), number(1)
+    cube, slope, half, cube3, one = _gelu_constants(x.dtype)
     part = np.empty(x.shape, x.dtype)
 
     def block(x: Array, g: Array, out: Array, t: Array, u: Array) -> None:
