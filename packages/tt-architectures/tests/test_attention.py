@@ -18,6 +18,7 @@ from tt_architectures.attention import (
     merge_heads,
     padding_mask,
     scaled_dot_product_attention,
+    self_attention,
     split_heads,
 )
 from tt_architectures.embeddings import Rotary
@@ -83,6 +84,16 @@ def test_tiles_give_what_the_body_gives(row: int, dtype: Any) -> None:
     mask = None if mask_shape is None else a_mask(*mask_shape)
     keep = None if keep_shape is None else np.random.default_rng(2).random(keep_shape) >= options["dropout_p"]
     check_kernel(scaled_dot_product_attention, "numpy", *draw(*shapes, dtype=dtype), mask, None, keep, **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"is_causal": True}, {"mask": a_mask(90, 90)}], ids=["plain", "causal", "mask"]
+)
+def test_scores_far_apart_are_a_sure_choice(options: dict[str, Any]) -> None:
+    q, k, v = draw((2, 3, 90, 8), (2, 3, 90, 8), (2, 3, 90, 8), dtype=np.float64)
+    options = dict(options)
+    mask = options.pop("mask", None)
+    check_kernel(scaled_dot_product_attention, "numpy", q * 30, k * 30, v, mask, **options)
 
 
 def test_small_tiles_give_what_the_body_gives(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,13 +162,46 @@ def test_heads_that_share_keys_compute_what_repeated_keys_compute() -> None:
     grouped = MultiHeadAttention(12, 6, num_kv_heads=2, rng=np.random.default_rng(0))
     whole = MultiHeadAttention(12, 6, rng=np.random.default_rng(1))
     state = grouped.state_dict()
-    for name in ("k_proj.weight", "v_proj.weight", "k_proj.bias", "v_proj.bias"):
-        heads = state[name].reshape(2, 1, 2, -1)
-        state[name] = np.repeat(heads, 3, axis=1).reshape(whole.state_dict()[name].shape)
+    for name in ("in_proj.weight", "in_proj.bias"):
+        q, k, v = np.split(state[name].reshape(10, 2, -1), [6, 8])
+        every = np.concatenate([q, np.repeat(k, 3, axis=0), np.repeat(v, 3, axis=0)])
+        state[name] = every.reshape(whole.state_dict()[name].shape)
     whole.load_state_dict(state)
     x = Tensor(draw((2, 5, 12))[0])
     for mask in (None, a_mask(2, 1, 5, 5), a_mask(2, 6, 5, 5), a_mask(5, 5)):
         np.testing.assert_allclose(grouped(x, mask=mask).data, whole(x, mask=mask).data, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("seq", [5, 150])
+def test_attention_of_packed_projections_is_that_of_its_parts(groups: int, is_causal: bool, seq: int) -> None:
+    (packed,) = draw((2, seq, (4 + 2 * groups) * 3))
+    options: dict[str, Any] = {"num_heads": 4, "num_kv_heads": groups, "is_causal": is_causal}
+    check_kernel(self_attention, "numpy", packed, **options)
+    mask, keep = a_mask(2, 1, seq, seq), np.random.default_rng(2).random((2, 4, seq, seq)) >= 0.3
+    check_kernel(self_attention, "numpy", packed, mask, keep, dropout_p=0.3, **options)
+    heads = packed.reshape(2, seq, -1, 3).swapaxes(1, 2)
+    k, v = (np.repeat(part, 4 // groups, axis=1) for part in (heads[:, 4 : 4 + groups], heads[:, 4 + groups :]))
+    expected = merge_heads(scaled_dot_product_attention(heads[:, :4], k, v, is_causal=is_causal))
+    np.testing.assert_allclose(self_attention(packed, **options), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_first_and_second_derivatives_of_packed_attention_are_right() -> None:
+    def attend(packed: Tensor) -> Tensor:
+        return self_attention(packed, num_heads=2, num_kv_heads=1, is_causal=True)
+
+    for backend in ("reference", "numpy"):
+        with use_backend(backend):
+            check_gradients(attend, *draw((2, 4, 12)))
+
+
+def test_the_newest_token_alone_sees_what_it_sees_in_the_whole() -> None:
+    q, k, v = draw((2, 4, 9, 8), (2, 4, 9, 8), (2, 4, 9, 8))
+    whole = scaled_dot_product_attention(Tensor(q), Tensor(k), Tensor(v), is_causal=True).data
+    with no_grad():
+        last = scaled_dot_product_attention(Tensor(q[:, :, -1:]), Tensor(k), Tensor(v)).data
+    np.testing.assert_allclose(last, whole[:, :, -1:], rtol=1e-5, atol=1e-6)
 
 
 class Kept:

@@ -19,7 +19,7 @@ from tt_architectures.embeddings import (
     rotary_angles,
     sinusoidal,
 )
-from tt_foundation import Tensor, check_gradients, grad, manual_seed
+from tt_foundation import RowsGradient, Tensor, check_gradients, grad, manual_seed
 
 
 def normal(*shape: int, dtype: Any = np.float64) -> Any:
@@ -84,6 +84,34 @@ def test_the_padding_row_gets_no_gradient() -> None:
     layer(Tensor(np.array([[0, 1], [0, 0]]))).sum().backward()
     assert layer.weight.grad is not None
     assert layer.weight.grad.tolist() == [[0, 0], [1, 1], [0, 0], [0, 0]]
+
+
+def test_the_gradient_of_a_table_that_is_a_leaf_is_rows_and_of_another_the_whole() -> None:
+    layer = Embedding(1000, 4)
+    layer(Tensor(np.array([[7, 5, 7]]))).sum().backward()
+    kept = layer.weight.grad
+    assert isinstance(kept, RowsGradient)
+    assert kept.rows is not None
+    assert list(kept.rows.index) == [5, 7]
+    assert kept.rows.values.tolist() == [[1] * 4, [2] * 4]
+    table = Tensor(normal(4, 2), requires_grad=True)
+    layer = Embedding(4, 2)
+    layer.weight = table * 2  # type: ignore[assignment]
+    layer(Tensor(np.array([1, 1]))).sum().backward()
+    assert table.grad is not None
+    assert table.grad.tolist() == [[0, 0], [4, 4], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("index", [[3, 1, 3], [0], []])
+def test_rows_and_the_whole_are_the_same_gradient(index: list[int]) -> None:
+    g = normal(len(index), 2)
+    found = []
+    for is_sparse in (False, True):
+        table = Tensor(normal(4, 2), requires_grad=True)
+        embedding(np.array(index, np.uint8), table, padding_idx=1, is_sparse=is_sparse).backward(g)
+        assert table.grad is not None
+        found.append(table.grad.data)
+    np.testing.assert_allclose(*found, rtol=1e-12)
 
 
 def test_sinusoidal_positions_are_sines_and_cosines_of_falling_frequency() -> None:

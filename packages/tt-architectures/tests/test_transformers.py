@@ -47,11 +47,12 @@ def draw(*shape: int, dtype: Any = np.float32) -> Array:
 def test_new_query_and_key_weights_change_what_a_gpt_says(options: dict[str, Any]) -> None:
     model = gpt(**options)
     before = model(Tensor(ids(2, 9))).data
-    for name in ("q_proj.weight", "k_proj.weight"):
+    for half in (0, 1):
         changed = gpt(**options)
         for path, p in changed.named_parameters():
-            if path.endswith(name):
-                p.data[...] = np.random.default_rng(5).normal(0, 0.3, p.shape)
+            if path.endswith("in_proj.weight"):  # the queries' rows, then the keys'
+                rows = [slice(0, 16), slice(16, 16 + 4 * (changed.config.num_kv_heads or 4))][half]
+                p.data[rows] = np.random.default_rng(5).normal(0, 0.3, p.data[rows].shape)
         after = changed(Tensor(ids(2, 9))).data
         assert np.abs(after[:, 1:] - before[:, 1:]).max(axis=-1).min() > 1e-4
         np.testing.assert_allclose(after[:, 0], before[:, 0], atol=1e-5)  # a first token has only itself to look at
@@ -131,7 +132,7 @@ def test_feed_forwards_are_their_formulas() -> None:
 def test_what_adds_to_the_stream_starts_smaller_the_more_adds() -> None:
     model = GPT(GPTConfig(vocab_size=50, d_model=64, num_layers=8), rng=np.random.default_rng(0))
     state = model.state_dict()
-    assert abs(state["blocks.0.attention.q_proj.weight"].std() / 0.02 - 1) < 0.05
+    assert abs(state["blocks.0.attention.in_proj.weight"].std() / 0.02 - 1) < 0.05
     assert abs(state["blocks.3.feed_forward.down.weight"].std() / (0.02 / 4) - 1) < 0.05
     assert not state["blocks.3.feed_forward.down.bias"].any()
     assert (state["norm.weight"] == 1).all()

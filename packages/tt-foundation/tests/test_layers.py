@@ -149,6 +149,27 @@ def test_a_linear_and_its_relu_run_as_one_operation_only_while_nobody_observes()
     assert np.array_equal(out.data, observed.data)
 
 
+class Doubled(Linear):
+    """A layer with a forward of its own, over one that knows activations."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * 2
+
+
+class Own(Doubled):
+    """One that knows activations itself."""
+
+    def activated(self, x: Tensor, activation: Any = "none") -> Tensor:
+        return super().activated(x) * (3 if activation == "relu" else 1)
+
+
+def test_only_a_class_with_activated_of_its_own_is_asked_for_it() -> None:
+    x = tensor(5, 4)
+    doubled, own = Doubled(4, 3), Own(4, 3)
+    assert np.array_equal(Sequential(doubled, ReLU())(x).data, np.maximum(doubled(x).data, 0))
+    assert np.array_equal(Sequential(own, ReLU())(x).data, own.activated(x, "relu").data)
+
+
 @pytest.mark.parametrize(
     ("fill", "deviation"),
     [

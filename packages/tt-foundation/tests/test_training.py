@@ -265,6 +265,18 @@ def test_a_second_ctrl_c_raises() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_fit_takes_batches_whose_number_nobody_knows() -> None:
+    class Stream:
+        def __iter__(self) -> Iterator[Batch]:
+            return iter(data())
+
+        def __len__(self) -> int:
+            raise TypeError("a stream has no length")
+
+    t = trainer()
+    assert len(t.fit(Stream(), 2).rows) == 2
+
+
 def test_fit_runs_in_another_thread() -> None:
     t = trainer()
     thread = threading.Thread(target=t.fit, args=(data(), 1))

@@ -14,6 +14,7 @@ from tt_architectures import generation as _generation
 from tt_architectures import layout as _layout
 from tt_architectures import normalization as _normalization
 from tt_architectures import normalization_kernels as _normalization_kernels  # noqa: F401 - registers its kernels
+from tt_architectures import plots as _plots
 from tt_architectures import pretokenization as _pretokenization
 from tt_architectures import samplers as _samplers
 from tt_architectures import spatial as _spatial
@@ -36,11 +37,20 @@ from tt_architectures.datasets import *  # noqa: F403
 from tt_architectures.embeddings import *  # noqa: F403
 from tt_architectures.generation import *  # noqa: F403
 from tt_architectures.layout import *  # noqa: F403
+from tt_architectures.models import cost as _cost
 from tt_architectures.models import gpt as _gpt
 from tt_architectures.models import gpt2 as _gpt2
+from tt_architectures.models import lenet as _lenet
+from tt_architectures.models import resnet as _resnet
+from tt_architectures.models import vgg as _vgg
+from tt_architectures.models.cost import *  # noqa: F403
 from tt_architectures.models.gpt import *  # noqa: F403
 from tt_architectures.models.gpt2 import *  # noqa: F403
+from tt_architectures.models.lenet import *  # noqa: F403
+from tt_architectures.models.resnet import *  # noqa: F403
+from tt_architectures.models.vgg import *  # noqa: F403
 from tt_architectures.normalization import *  # noqa: F403
+from tt_architectures.plots import *  # noqa: F403
 from tt_architectures.pretokenization import *  # noqa: F403
 from tt_architectures.samplers import *  # noqa: F403
 from tt_architectures.spatial import *  # noqa: F403
@@ -58,6 +68,7 @@ __all__: list[str] = ["__version__"]
 __all__ += _attention.__all__
 __all__ += _byte_pairs.__all__
 __all__ += _cifar.__all__
+__all__ += _cost.__all__
 __all__ += _data.__all__
 __all__ += _datasets.__all__
 __all__ += _embeddings.__all__
@@ -65,8 +76,11 @@ __all__ += _generation.__all__
 __all__ += _gpt.__all__
 __all__ += _gpt2.__all__
 __all__ += _layout.__all__
+__all__ += _lenet.__all__
 __all__ += _normalization.__all__
 __all__ += _pretokenization.__all__
+__all__ += _plots.__all__
+__all__ += _resnet.__all__
 __all__ += _samplers.__all__
 __all__ += _spatial.__all__
 __all__ += _spatial_variants.__all__
@@ -75,6 +89,7 @@ __all__ += _tokenizer.__all__
 __all__ += _tokens.__all__
 __all__ += _transformers.__all__
 __all__ += _transforms.__all__
+__all__ += _vgg.__all__
 __all__ += _vocabularies.__all__
 __all__ += _window.__all__
 __all__ += _workers.__all__

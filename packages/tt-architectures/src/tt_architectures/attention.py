@@ -22,15 +22,17 @@ from tt_foundation import (
     Array,
     Linear,
     Module,
-    Primitive,
     Tensor,
     default_rng,
     dropout,
     fused,
+    getitem,
     gradient,
+    linear,
     matmul,
     observe,
     primitive,
+    reshape,
     softmax,
     swapaxes,
     where,
@@ -46,6 +48,7 @@ __all__ = [
     "merge_heads",
     "padding_mask",
     "scaled_dot_product_attention",
+    "self_attention",
     "split_heads",
 ]
 
@@ -163,6 +166,69 @@ def merge_heads_wrt_x(g: Array, x_shape: tuple[int, ...]) -> Array:
     return split_heads(g, num_heads=x_shape[1])
 
 
+@fused
+def self_attention(
+    packed: Tensor,
+    mask: AttentionMask = None,
+    keep: AttentionMask = None,
+    *,
+    num_heads: int,
+    num_kv_heads: int,
+    is_causal: bool = False,
+    dropout_p: float = 0.0,
+) -> Tensor:
+    """Attention of a sequence to itself, of queries, keys and values side by side, as one projection makes them.
+
+    ``(batch, seq, (num_heads + 2 num_kv_heads) d) -> (batch, seq, num_heads d)``. With fewer heads of keys and values
+    than of queries, neighbouring query heads share one.
+
+    Args:
+        packed: for each position the heads of its queries, then of its keys, then of its values.
+        mask: as in :func:`scaled_dot_product_attention`, as are the following; broadcasts to
+            ``(batch, num_heads, seq, seq)``.
+        keep: which weights dropout leaves, ``(batch, num_heads, seq, seq)``.
+        num_heads: heads of queries.
+        num_kv_heads: heads of keys and of values.
+        is_causal: whether a position sees only itself and those before it.
+        dropout_p: the probability that a weight was dropped.
+    """
+    heads = split_heads(packed, num_heads=num_heads + 2 * num_kv_heads)
+    q, k, v = (getitem(heads, index=(slice(None), part)) for part in _parts(num_heads, num_kv_heads))
+    return merge_heads(_attention_of_groups(q, k, v, mask, keep, is_causal=is_causal, dropout_p=dropout_p))
+
+
+def _parts(num_heads: int, num_kv_heads: int) -> tuple[slice, slice, slice]:
+    """Where the heads of queries, keys and values stand when they stand side by side."""
+    end = num_heads + num_kv_heads
+    return slice(0, num_heads), slice(num_heads, end), slice(end, end + num_kv_heads)
+
+
+def _attention_of_groups(
+    q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask, keep: AttentionMask, *, is_causal: bool, dropout_p: float
+) -> Tensor:
+    """Attention in which several query heads may share a head of keys and values: all ``(batch, heads, seq, d)``."""
+    (batch, heads, queries, size), groups = q.shape, k.shape[1]
+    if heads == groups:
+        return scaled_dot_product_attention(q, k, v, mask, None, keep, is_causal=is_causal, dropout_p=dropout_p)
+    # Heads that share keys stand along an axis of their own: (batch, groups, heads of a group, seq, d).
+    q = reshape(q, shape=(batch, groups, heads // groups, queries, size))
+    k, v = (reshape(t, shape=(batch, groups, 1, *t.shape[2:])) for t in (k, v))
+    mask, keep = (_grouped(m, groups) for m in (mask, keep))
+    out = scaled_dot_product_attention(q, k, v, mask, None, keep, is_causal=is_causal, dropout_p=dropout_p)
+    return reshape(out, shape=(batch, heads, queries, size))
+
+
+def _grouped(mask: AttentionMask, groups: int) -> Array | None:
+    """A mask over heads as one over groups and the heads of a group: ``(..., heads, q, k)`` with one axis more."""
+    if mask is None:
+        return None
+    array = np.asarray(mask)
+    if array.ndim < 3:
+        return array
+    heads = (1, 1) if array.shape[-3] == 1 else (groups, array.shape[-3] // groups)
+    return array.reshape(*array.shape[:-3], *heads, *array.shape[-2:])
+
+
 class KeyValueCache(Protocol):
     """Where the keys and values of earlier tokens are kept, so that each is computed once.
 
@@ -198,10 +264,10 @@ class MultiHeadAttention(Module[..., Tensor]):
         num_kv_heads: the heads of keys and values, by default as many; a divisor of ``num_heads``.
         dropout: the probability that a weight is dropped while training, drawn as
             ``rng.random((batch, heads, q, k), dtype=float32) >= dropout``.
-        bias: whether the four projections have one.
-        kv_dim: the size of what keys and values are made from, by default ``embed_dim``.
+        bias: whether the projections have one.
         rotation: turns queries and keys by their positions (rotary embeddings).
-        rng: draws the weights of the query, key, value and output projections, in this order; and the dropout.
+        rng: draws the weights of ``in_proj``, for queries, keys and values side by side, then of ``out_proj``; and the
+            dropout.
         dtype: of the parameters.
 
     Raises:
@@ -219,7 +285,6 @@ class MultiHeadAttention(Module[..., Tensor]):
         num_kv_heads: int | None = None,
         dropout: float = 0.0,
         bias: bool = True,
-        kv_dim: int | None = None,
         rotation: Rotary | None = None,
         rng: np.random.Generator | None = None,
         dtype: npt.DTypeLike = np.float32,
@@ -236,11 +301,8 @@ class MultiHeadAttention(Module[..., Tensor]):
         self.dropout = dropout
         self.rotation = rotation
         self.rng = rng
-        head_dim = embed_dim // num_heads
-        source = embed_dim if kv_dim is None else kv_dim
-        self.q_proj = Linear(embed_dim, embed_dim, bias, rng=rng, dtype=dtype)
-        self.k_proj = Linear(source, kv_heads * head_dim, bias, rng=rng, dtype=dtype)
-        self.v_proj = Linear(source, kv_heads * head_dim, bias, rng=rng, dtype=dtype)
+        packed = (num_heads + 2 * kv_heads) * (embed_dim // num_heads)
+        self.in_proj = Linear(embed_dim, packed, bias, rng=rng, dtype=dtype)
         self.out_proj = Linear(embed_dim, embed_dim, bias, rng=rng, dtype=dtype)
 
     def forward(
@@ -259,8 +321,8 @@ class MultiHeadAttention(Module[..., Tensor]):
 
         Args:
             query: ``(batch, q, embed_dim)``.
-            key: ``(batch, k, kv_dim)``.
-            value: ``(batch, k, kv_dim)``.
+            key: ``(batch, k, embed_dim)``.
+            value: ``(batch, k, embed_dim)``.
             mask: booleans that broadcast to ``(batch, heads, q, k)``: True takes part.
             is_causal: whether a position sees only itself and those before it.
             cache: keeps keys and values; each token then sees what stands at its own position and before.
@@ -271,53 +333,63 @@ class MultiHeadAttention(Module[..., Tensor]):
             ValueError: a cache without positions, or with a mask or another sequence to attend to.
             RuntimeError: a cache while gradients are recorded.
         """
-        key = query if key is None else key
-        value = key if value is None else value
-        q = split_heads(self.q_proj(query), num_heads=self.num_heads)
-        k = split_heads(self.k_proj(key), num_heads=self.num_kv_heads)
-        v = split_heads(self.v_proj(value), num_heads=self.num_kv_heads)
-        if self.rotation is not None:
-            q, k = self.rotation(q, positions), self.rotation(k, positions)
-        if cache is not None:
-            if positions is None or mask is not None or key is not query:
-                raise ValueError("a cache needs positions, no mask, and a sequence that attends to itself")
-            if k.requires_grad:
-                raise RuntimeError("a cache keeps no gradients: use it under no_grad")
-            k, v, lengths = cache.update(layer, k, v, positions)
-            mask, is_causal = _seen(positions, lengths, k.shape[2]), False
+        heads, groups = self.num_heads, self.num_kv_heads
         p = self.dropout if self.training else 0.0
-        keep = None
-        if p:
-            shape = (q.shape[0], self.num_heads, q.shape[2], k.shape[2])
-            keep = default_rng(self.rng).random(shape, dtype=np.float32) >= p
-        groups = self.num_kv_heads
-        if groups == self.num_heads:
-            out = scaled_dot_product_attention(q, k, v, mask, None, keep, is_causal=is_causal, dropout_p=p)
-        else:  # heads that share keys stand along an axis of their own: (batch, groups, heads of a group, seq, d)
-            q = q.reshape(q.shape[0], groups, -1, *q.shape[2:])
-            k, v = (t.reshape(*t.shape[:2], 1, *t.shape[2:]) for t in (k, v))
-            mask, keep = (_grouped(m, groups) for m in (mask, keep))
-            out = scaled_dot_product_attention(q, k, v, mask, None, keep, is_causal=is_causal, dropout_p=p)
-            out = out.reshape(out.shape[0], self.num_heads, *out.shape[3:])
-        return self.out_proj(merge_heads(out))
+        if cache is not None:
+            if positions is None or mask is not None or key is not None or value is not None:
+                raise ValueError("a cache needs positions, no mask, and a sequence that attends to itself")
+            q, k, v = self._of_itself(query, positions)
+            k, v, lengths = cache.update(layer, k, v, positions)
+            seen = _seen(positions, lengths, k.shape[2])
+            found = merge_heads(_attention_of_groups(q, k, v, seen, None, is_causal=False, dropout_p=0.0))
+        elif key is None and value is None and self.rotation is None:
+            keep = self._kept(p, query, query)
+            found = self_attention(
+                self.in_proj(query), mask, keep, num_heads=heads, num_kv_heads=groups, is_causal=is_causal, dropout_p=p
+            )
+        else:
+            key = query if key is None else key
+            q, k = self._projected(query, 0), self._projected(key, 1)
+            v = self._projected(key if value is None else value, 2)
+            if self.rotation is not None:
+                q, k = self.rotation(q, positions), self.rotation(k, positions)
+            keep = self._kept(p, query, key)
+            found = merge_heads(_attention_of_groups(q, k, v, mask, keep, is_causal=is_causal, dropout_p=p))
+        return self.out_proj(found)
+
+    def _projected(self, x: Tensor, part: int) -> Tensor:
+        """The heads of queries (0), keys (1) or values (2), by their rows of the projection."""
+        heads = _parts(self.num_heads, self.num_kv_heads)[part]
+        size = self.in_proj.out_features // (self.num_heads + 2 * self.num_kv_heads)
+        rows = slice(heads.start * size, heads.stop * size)
+        bias = None if self.in_proj.bias is None else self.in_proj.bias[rows]
+        return split_heads(linear(x, self.in_proj.weight[rows], bias), num_heads=heads.stop - heads.start)
+
+    def _of_itself(self, x: Tensor, positions: Array) -> tuple[Tensor, Tensor, Tensor]:
+        """The heads of queries, keys and values of new tokens, which no gradient will ask for."""
+        packed = self.in_proj(x)
+        if packed.requires_grad:
+            raise RuntimeError("a cache keeps no gradients: use it under no_grad")
+        queries, end = self.num_heads, self.num_heads + self.num_kv_heads
+        heads = packed.data.reshape(*x.shape[:2], end + self.num_kv_heads, -1).swapaxes(1, 2)
+        q, k, v = Tensor(heads[:, :queries]), Tensor(heads[:, queries:end]), Tensor(heads[:, end:])
+        if self.rotation is None:
+            return q, k, v
+        return self.rotation(q, positions), self.rotation(k, positions), v
+
+    def _kept(self, p: float, query: Tensor, key: Tensor) -> Array | None:
+        """The weights that dropout leaves, ``(batch, heads, q, k)``."""
+        if not p:
+            return None
+        shape = (query.shape[0], self.num_heads, query.shape[1], key.shape[1])
+        return default_rng(self.rng).random(shape, dtype=np.float32) >= p
 
 
 def _seen(positions: Array, lengths: Array, keys: int) -> Array | None:
     """Which kept keys each new token sees, ``(batch, 1, q, keys)``; None where that is all of them."""
-    if positions.shape[1] == 1 and lengths.min() == keys:
+    if positions.shape[1] == 1 and (len(lengths) == 1 or lengths.min() == keys):
         return None
     return np.arange(keys) <= positions[:, None, :, None]
-
-
-def _grouped(mask: AttentionMask, groups: int) -> Array | None:
-    """A mask over heads as one over groups and the heads of a group: ``(..., heads, q, k)`` with one axis more."""
-    if mask is None:
-        return None
-    array = np.asarray(mask)
-    if array.ndim < 3:
-        return array
-    heads = (1, 1) if array.shape[-3] == 1 else (groups, array.shape[-3] // groups)
-    return array.reshape(*array.shape[:-3], *heads, *array.shape[-2:])
 
 
 def attention_maps(model: Module[..., Any], *args: Any, **params: Any) -> list[Array]:
@@ -328,15 +400,24 @@ def attention_maps(model: Module[..., Any], *args: Any, **params: Any) -> list[A
     maps: list[Array] = []
 
     def look(op: Any, phase: str, inputs: Any, statics: Any, output: Any, /) -> None:
-        if phase == "forward" and output is None and isinstance(op, Primitive) and op.name == _ATTENTION:
-            mask, bias = (*inputs[3:5], None, None)[:2]
-            options = {name: statics[name] for name in ("is_causal", "scale") if name in statics}
-            weights = attention_weights(inputs[0], inputs[1], mask, bias, **options).data
-            maps.append(weights.reshape(weights.shape[0], -1, *weights.shape[-2:]))
+        name = getattr(op, "name", "")
+        if phase != "forward" or output is not None or name not in (_ATTENTION, _SELF_ATTENTION):
+            return
+        query, key, *rest = inputs
+        mask, bias = (*rest[1:3], None, None)[:2]
+        if name == _SELF_ATTENTION:
+            counts = statics["num_heads"], statics["num_kv_heads"]
+            packed = split_heads(np.asarray(query), num_heads=counts[0] + 2 * counts[1])
+            query, key = (packed[:, part] for part in _parts(*counts)[:2])
+            key = np.repeat(key, counts[0] // counts[1], axis=1)
+            mask, bias = inputs[1], None
+        options = {option: statics[option] for option in ("is_causal", "scale") if option in statics}
+        weights = np.asarray(attention_weights(query, key, mask, bias, **options))
+        maps.append(weights.reshape(weights.shape[0], -1, *weights.shape[-2:]))
 
     with observe(look):
         model(*args, **params)
     return maps
 
 
-_ATTENTION = scaled_dot_product_attention.name
+_ATTENTION, _SELF_ATTENTION = scaled_dot_product_attention.name, self_attention.name

@@ -11,13 +11,13 @@ Rabe and Staats (2021), Self-Attention Does Not Need O(n^2) Memory; Dao et al. (
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tt_architectures.attention import AttentionMask, scaled_dot_product_attention
-from tt_foundation import Array, kernel, num_threads, parallel_blocks
+from tt_architectures.attention import AttentionMask, scaled_dot_product_attention, self_attention
+from tt_foundation import Array, kernel, mode, num_threads, parallel_blocks
 
 __all__: list[str] = []
 
@@ -26,6 +26,11 @@ _TILE = 65_536
 
 _CAUSAL_ROWS = 64
 """The most queries of a causal tile: the fewer, the less of the future is computed in vain."""
+
+_SMALL = 40.0
+"""Scores between this and its negative have exponentials that float32 holds, and sums of them too."""
+
+_NO_SHIFT = np.zeros((1, 1), np.float32)
 
 Prefix = tuple[int, ...]
 
@@ -103,19 +108,36 @@ def _heads_inside(lead: tuple[int, ...], rows: int, columns: int, dtype: Any) ->
     return np.moveaxis(np.empty((*lead[:1], rows, *lead[1:], columns), dtype), 1, -2)
 
 
-def _scores(plan: _Plan, at: Prefix, tile: tuple[int, int, int], future: Array | None, memory: Array) -> Any:
-    """The scaled queries of a tile, ``(*, rows, d)``, and its scores, ``(*, rows, keys)``, minus infinity if masked."""
+def _exponentials(
+    plan: _Plan, at: Prefix, tile: tuple[int, int, int], future: Array | None, memory: Array, shift: Array | None
+) -> Any:
+    """``exp(scores - shift)`` of a tile, 0 where masked; its scaled queries; and the shift, where none is given.
+
+    Shapes ``(*, rows, keys)``, ``(*, rows, d)`` and ``(*, rows, 1)``. The shift that a softmax needs is the largest
+    score of a row; where no score is large it needs none, and two reductions over all are faster than one over rows.
+    """
     start, stop, seen = tile
     query = plan.query[at][..., start:stop, :] * plan.scale
     shape = (*query.shape[:-1], seen)
-    scores = memory[: math.prod(shape)].reshape(shape)
+    flat = memory[: math.prod(shape)]
+    scores = flat.reshape(shape)
     np.matmul(query, plan.key[at][..., :seen, :].swapaxes(-1, -2), out=scores)
+    is_small = shift is None and np.minimum.reduce(flat) > -_SMALL and np.maximum.reduce(flat) < _SMALL
     if future is not None:
         newest = scores[..., seen - (stop - start) :]
         newest += future[: stop - start, : stop - start]
     if plan.mask is not None:
         np.copyto(scores, -np.inf, where=~plan.mask[at][..., start:stop, :seen])
-    return query, scores
+    if is_small:
+        shift = _NO_SHIFT
+    else:
+        if shift is None:
+            shift = np.maximum.reduce(scores, axis=-1, keepdims=True)
+            if plan.mask is not None:  # a query that sees nothing
+                shift[np.isneginf(shift)] = 0
+        scores -= shift
+    np.exp(scores, out=scores)
+    return scores, query, shift
 
 
 def _future(plan: _Plan) -> Array | None:
@@ -123,6 +145,85 @@ def _future(plan: _Plan) -> Array | None:
     if not plan.is_causal:
         return None
     return np.triu(np.full((plan.rows, plan.rows), -np.inf, plan.query.dtype), 1)
+
+
+def _attend(plan: _Plan, out: Array) -> tuple[Array | None, Array]:
+    """Fill ``out``, ``(*lead, q, v)``; give what the gradient needs beside it: the future, and each query's log."""
+    future = _future(plan)
+    logs = np.empty((*plan.lead, plan.query.shape[-2], 1), plan.query.dtype)
+
+    def units(first: int, last: int) -> None:
+        memory = plan.scratch()
+        ones = np.ones((plan.key.shape[-2], 1), plan.query.dtype)
+        for at in plan.units[first:last]:
+            for tile in plan.tiles():
+                start, stop, seen = tile
+                weights, _, shift = _exponentials(plan, at, tile, future, memory, None)
+                total = np.matmul(weights, ones[:seen])
+                if plan.mask is not None:
+                    total[total == 0] = 1
+                np.add(shift, np.log(total), out=logs[at][..., start:stop, :])
+                if plan.keep is not None:
+                    weights *= plan.keep[at][..., start:stop, :seen]
+                    total *= plan.kept_share
+                part = out[at][..., start:stop, :]
+                np.matmul(weights, plan.value[at][..., :seen, :], out=part)
+                part /= total
+
+    _over_units(plan, units)
+    return future, logs
+
+
+def _collect_gradients(
+    plan: _Plan, future: Array | None, logs: Array, out: Array, g: Array, parts: Sequence[Array | None]
+) -> None:
+    """Fill the gradients of queries, keys and values that are wanted, each with all leading axes."""
+    wrt_query, wrt_key, wrt_value = parts
+    queries = plan.query.shape[-2]
+
+    def units(first: int, last: int) -> None:
+        memory = plan.scratch(), plan.scratch()
+        ones = np.ones((g.shape[-1], 1), g.dtype)
+        for at in plan.units[first:last]:
+            for tile in plan.tiles():
+                start, stop, seen = tile
+                weights, query, _ = _exponentials(plan, at, tile, future, memory[0], logs[at][..., start:stop, :])
+                gradient = g[at][..., start:stop, :]
+                keep = None if plan.keep is None else plan.keep[at][..., start:stop, :seen] / plan.kept_share
+                if wrt_value is not None:
+                    taken = weights if keep is None else weights * keep
+                    _collect(wrt_value[at], taken, gradient, seen, stop == queries)
+                if wrt_query is None and wrt_key is None:
+                    continue
+                change = memory[1][: weights.size].reshape(weights.shape)
+                np.matmul(gradient, plan.value[at][..., :seen, :].swapaxes(-1, -2), out=change)
+                if keep is not None:
+                    change *= keep
+                change -= np.matmul(gradient * out[at][..., start:stop, :], ones)
+                change *= weights
+                if wrt_key is not None:
+                    _collect(wrt_key[at], change, query, seen, stop == queries)
+                if wrt_query is not None:
+                    part = wrt_query[at][..., start:stop, :]
+                    np.matmul(change, plan.key[at][..., :seen, :], out=part)
+                    part *= plan.scale
+
+    _over_units(plan, units)
+
+
+def _collect(total: Array, weights: Array, rows: Array, seen: int, is_first: bool) -> None:
+    """Give every key its share of the rows of a tile; the first tile is one that sees all keys."""
+    if is_first:
+        np.matmul(weights.swapaxes(-1, -2), rows, out=total)
+    else:
+        total[..., :seen, :] += np.matmul(weights.swapaxes(-1, -2), rows)
+
+
+def _over_units(plan: _Plan, units: Callable[[int, int], None]) -> None:
+    if len(plan.units) == 1:
+        units(0, 1)
+    else:
+        parallel_blocks(units, len(plan.units))
 
 
 @kernel(scaled_dot_product_attention, "numpy")
@@ -139,93 +240,101 @@ def attention_in_tiles(
     dropout_p: float = 0.0,
 ) -> Any:
     """Tile by tile; keeps the logarithm of every query's sum of exponentials."""
+    if query.ndim > 2 and query.shape[-2] == 1 and mask is bias is keep is None and not mode().grad_enabled:
+        return _newest_token(query, key, value, scale)
     plan = None if bias is not None else _planned(query, key, value, mask, keep, is_causal, scale, dropout_p)
     if plan is None:
         return NotImplemented
-    queries = query.shape[-2]
-    out = _heads_inside(plan.lead, queries, value.shape[-1], query.dtype)
-    logs = np.empty((*plan.lead, queries, 1), query.dtype)
-    future = _future(plan)
-
-    def units(first: int, last: int) -> None:
-        memory = plan.scratch()
-        for at in plan.units[first:last]:
-            for tile in plan.tiles():
-                start, stop, seen = tile
-                _, weights = _scores(plan, at, tile, future, memory)
-                largest = np.maximum.reduce(weights, axis=-1, keepdims=True)
-                if plan.mask is not None:  # a query that sees nothing
-                    largest[np.isneginf(largest)] = 0
-                np.exp(np.subtract(weights, largest, out=weights), out=weights)
-                total = np.add.reduce(weights, axis=-1, keepdims=True)
-                if plan.mask is not None:
-                    total[total == 0] = 1
-                np.add(largest, np.log(total), out=logs[at][..., start:stop, :])
-                if plan.keep is not None:
-                    weights *= plan.keep[at][..., start:stop, :seen]
-                    total *= plan.kept_share
-                part = out[at][..., start:stop, :]
-                np.matmul(weights, plan.value[at][..., :seen, :], out=part)
-                part /= total
-
-    _run(plan, units)
-    return out, (plan, future, out, logs)
+    out = _heads_inside(plan.lead, query.shape[-2], value.shape[-1], query.dtype)
+    return out, (plan, *_attend(plan, out), out)
 
 
-def _run(plan: _Plan, units: Any) -> None:
-    if len(plan.units) == 1:
-        units(0, 1)
-    else:
-        parallel_blocks(units, len(plan.units))
+def _newest_token(query: Array, key: Array, value: Array, scale: float | None) -> Any:
+    """One query that sees all keys, when nothing is recorded: as few calls as can be."""
+    is_sound = query.shape[-1] == key.shape[-1] and key.shape[-2] == value.shape[-2] > 0
+    if not is_sound or not query.dtype == key.dtype == value.dtype:
+        return NotImplemented
+    weights = np.matmul(query, key.swapaxes(-1, -2))
+    np.multiply(weights, 1 / math.sqrt(query.shape[-1]) if scale is None else scale, weights)
+    np.subtract(weights, np.maximum.reduce(weights, axis=-1, keepdims=True), weights)
+    np.exp(weights, weights)
+    np.divide(weights, np.add.reduce(weights, axis=-1, keepdims=True), weights)
+    return np.matmul(weights, value)
 
 
 @attention_in_tiles.gradient
 def attention_gradient(
     g: Array, saved: tuple[_Plan, Array | None, Array, Array], needs: tuple[bool, ...]
 ) -> tuple[Array | None, ...]:
-    plan, future, out, logs = saved
+    plan, future, logs, out = saved
     shapes = [a.shape[-2:] for a in (plan.query, plan.key, plan.value)]
     parts = [
         _heads_inside(plan.lead, shape[0], shape[1], g.dtype) if needed else None
         for shape, needed in zip(shapes, needs, strict=False)
     ]
-    wrt_query, wrt_key, wrt_value = parts
-
-    def units(first: int, last: int) -> None:
-        memory = plan.scratch(), plan.scratch()
-        for at in plan.units[first:last]:
-            for tile in plan.tiles():
-                start, stop, seen = tile
-                query, weights = _scores(plan, at, tile, future, memory[0])
-                weights -= logs[at][..., start:stop, :]
-                np.exp(weights, out=weights)
-                gradient = g[at][..., start:stop, :]
-                keep = None if plan.keep is None else plan.keep[at][..., start:stop, :seen] / plan.kept_share
-                if wrt_value is not None:
-                    taken = weights if keep is None else weights * keep
-                    _collect(wrt_value[at], taken, gradient, seen, stop == shapes[0][0])
-                if wrt_query is None and wrt_key is None:
-                    continue
-                change = memory[1][: weights.size].reshape(weights.shape)
-                np.matmul(gradient, plan.value[at][..., :seen, :].swapaxes(-1, -2), out=change)
-                if keep is not None:
-                    change *= keep
-                change -= np.add.reduce(gradient * out[at][..., start:stop, :], axis=-1, keepdims=True)
-                change *= weights
-                if wrt_key is not None:
-                    _collect(wrt_key[at], change, query, seen, stop == shapes[0][0])
-                if wrt_query is not None:
-                    part = wrt_query[at][..., start:stop, :]
-                    np.matmul(change, plan.key[at][..., :seen, :], out=part)
-                    part *= plan.scale
-
-    _run(plan, units)
+    _collect_gradients(plan, future, logs, out, g, parts)
     return (*parts, None, None, None)
 
 
-def _collect(total: Array, weights: Array, rows: Array, seen: int, is_first: bool) -> None:
-    """Give every key its share of the rows of a tile; the first tile is one that sees all keys."""
-    if is_first:
-        np.matmul(weights.swapaxes(-1, -2), rows, out=total)
+def _by_head(x: Array, heads: int) -> Array:
+    """``(batch, seq, heads * d) -> (batch, heads, seq, d)``, a view."""
+    return x.reshape(*x.shape[:2], heads, -1).transpose(0, 2, 1, 3)
+
+
+def _in_groups(x: Array, groups: int) -> Array:
+    """``(batch, heads, seq, d) -> (batch, groups, heads of a group, seq, d)``, a view."""
+    return x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+
+
+def _unpacked(packed: Array, num_heads: int, num_kv_heads: int) -> list[Array]:
+    """Queries, keys and values that stand side by side, by head; in groups where heads share keys."""
+    by_head = _by_head(packed, num_heads + 2 * num_kv_heads)
+    end = num_heads + num_kv_heads
+    parts = [by_head[:, :num_heads], by_head[:, num_heads:end], by_head[:, end:]]
+    return parts if num_heads == num_kv_heads else [_in_groups(part, num_kv_heads) for part in parts]
+
+
+@kernel(self_attention, "numpy")
+def self_attention_in_tiles(
+    packed: Array,
+    mask: AttentionMask = None,
+    keep: AttentionMask = None,
+    *,
+    num_heads: int,
+    num_kv_heads: int,
+    is_causal: bool = False,
+    dropout_p: float = 0.0,
+) -> Any:
+    """In place: queries, keys and values are read, and later their gradients written, where they stand."""
+    is_grouped = num_heads != num_kv_heads
+    if is_grouped and (mask is not None or keep is not None):
+        return NotImplemented
+    if packed.ndim != 3 or not packed.size or packed.shape[2] % (num_heads + 2 * num_kv_heads):
+        return NotImplemented
+    q, k, v = _unpacked(packed, num_heads, num_kv_heads)
+    plan = _planned(q, k, v, mask, keep, is_causal, None, dropout_p)
+    if plan is None:
+        return NotImplemented
+    out = _heads_inside(plan.lead, packed.shape[1], plan.value.shape[-1], packed.dtype)
+    future, logs = _attend(plan, out)
+    merged = out.transpose(0, 2, 1, 3) if out.ndim == 4 else out.transpose(0, 3, 1, 2, 4)
+    return merged.reshape(*packed.shape[:2], -1), (plan, future, logs, out)
+
+
+@self_attention_in_tiles.gradient
+def self_attention_gradient(
+    g: Array, saved: tuple[_Plan, Array | None, Array, Array], *, num_heads: int, num_kv_heads: int
+) -> tuple[Array | None, ...]:
+    plan, future, logs, out = saved
+    size = out.shape[-1]
+    by_head = _by_head(g, num_heads)
+    wrt_packed = np.empty((*g.shape[:2], (num_heads + 2 * num_kv_heads) * size), g.dtype)
+    parts = _unpacked(wrt_packed, num_heads, num_kv_heads)
+    if num_heads == num_kv_heads:
+        _collect_gradients(plan, future, logs, out, by_head, parts)
     else:
-        total[..., :seen, :] += np.matmul(weights.swapaxes(-1, -2), rows)
+        every = [_heads_inside(plan.lead, g.shape[1], size, g.dtype) for _ in range(2)]
+        _collect_gradients(plan, future, logs, out, _in_groups(by_head, num_kv_heads), [parts[0], *every])
+        for part, whole in zip(parts[1:], every, strict=True):
+            np.add.reduce(whole, axis=2, keepdims=True, out=part)
+    return wrt_packed, None, None

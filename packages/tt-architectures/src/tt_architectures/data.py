@@ -95,6 +95,7 @@ class Subset(Dataset[Example]):
         size = len(dataset)
         if self.indices.size and not -size <= self.indices.min() <= self.indices.max() < size:
             raise IndexError(f"Subset of {size} examples got indices {self.indices.min()} to {self.indices.max()}")
+        self.indices = np.where(self.indices < 0, self.indices + size, self.indices)
 
     def __getitem__(self, index: int) -> Example:
         return self.dataset[int(self.indices[index])]
@@ -248,10 +249,10 @@ def default_collate(examples: Sequence[Any]) -> Any:
         return {key: default_collate([example[key] for example in examples]) for key in first}
     if isinstance(first, tuple):
         return _batch([default_collate(part) for part in zip(*examples, strict=True)])
-    if isinstance(first, Tensor | np.ndarray | np.generic | bool | int | float):
+    if type(first) in (bool, int, float):
+        return Tensor(list(examples))
+    if isinstance(first, Tensor | np.ndarray | np.generic):
         arrays = [example.data if isinstance(example, Tensor) else example for example in examples]
-        if isinstance(first, bool | int | float):
-            return Tensor(arrays)
         order = memory_order(np.asarray(arrays[0]))  # images that lie channels-last are stacked so
         stacked = np.stack([np.transpose(array, order) for array in arrays])
         return Tensor(stacked.transpose(0, *(1 + np.argsort(order))))

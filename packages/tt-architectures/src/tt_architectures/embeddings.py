@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tt_foundation import Array, Module, Parameter, Tensor, default_rng, gradient, primitive, scatter_add, where
+from tt_foundation import Array, Module, Parameter, Rows, Tensor, default_rng, gradient, primitive, scatter_add, where
 
 __all__ = [
     "ALiBi",
@@ -34,10 +34,11 @@ __all__ = [
 
 
 @primitive
-def embedding(indices: Array, weight: Array, *, padding_idx: int | None = None) -> Array:
+def embedding(indices: Array, weight: Array, *, padding_idx: int | None = None, is_sparse: bool = False) -> Array:
     """The rows of a table that ``indices`` names: ``(*), (vocab, d) -> (*, d)``.
 
-    The row ``padding_idx`` gets no gradient.
+    The row ``padding_idx`` gets no gradient. ``is_sparse``, for a table that no operation made, gives the gradient as
+    :class:`~tt_foundation.Rows`, which cost what the batch touches, not what the table holds.
 
     Raises:
         TypeError: the indices are not whole numbers.
@@ -54,9 +55,19 @@ def embedding(indices: Array, weight: Array, *, padding_idx: int | None = None) 
 
 @gradient(embedding, "weight")
 def embedding_wrt_weight(
-    g: Array, indices: Array, weight_shape: tuple[int, ...], *, padding_idx: int | None = None
-) -> Array:
+    g: Array,
+    indices: Array,
+    weight_shape: tuple[int, ...],
+    *,
+    padding_idx: int | None = None,
+    is_sparse: bool = False,
+) -> Array | Rows:
     at = np.asarray(indices)
+    if is_sparse and isinstance(g, np.ndarray):
+        index, values = at.reshape(-1), g.reshape(at.size, *weight_shape[1:])
+        if padding_idx is not None:
+            index, values = index[index != padding_idx], values[index != padding_idx]
+        return Rows(index, values, weight_shape[0])
     if padding_idx is not None:
         g = where((at != padding_idx)[..., None], g, 0)
     return scatter_add(g, index=at, shape=weight_shape)
@@ -112,7 +123,7 @@ class Embedding(Module[[Tensor], Tensor]):
         return made
 
     def forward(self, indices: Tensor) -> Tensor:
-        return embedding(indices, self.weight, padding_idx=self.padding_idx)
+        return embedding(indices, self.weight, padding_idx=self.padding_idx, is_sparse=self.weight.is_leaf)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

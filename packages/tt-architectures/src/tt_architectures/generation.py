@@ -42,7 +42,7 @@ class PlainCache:
             ValueError: a position beyond the capacity.
         """
         lengths = positions[:, -1] + 1
-        longest = int(lengths.max())
+        longest = int(lengths[0] if len(lengths) == 1 else lengths.max())
         if longest > self.capacity:
             raise ValueError(f"PlainCache({self.capacity}) has no place for position {longest - 1}")
         if layer not in self._kept:
@@ -50,7 +50,7 @@ class PlainCache:
             self._kept[layer] = np.zeros(shape, k.dtype), np.zeros(shape, v.dtype)
         keys, values = self._kept[layer]
         if len(positions) == 1:
-            first = int(positions[0, 0])
+            first = longest - k.shape[2]
             keys[:, :, first:longest], values[:, :, first:longest] = k.data, v.data
         else:
             rows = np.arange(len(positions))[:, None]

@@ -7,11 +7,12 @@ of ones, which BLAS does faster than NumPy adds. Knows ``normalization``; nothin
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 
-from tt_architectures.normalization import layer_norm, rms_norm
+from tt_architectures.normalization import batch_norm, batch_statistics, layer_norm, rms_norm
 from tt_foundation import Array, kernel, parallel_blocks
 
 __all__: list[str] = []
@@ -30,15 +31,20 @@ def _rows(x: Array, size: int) -> Array:
     return np.ascontiguousarray(x).reshape(-1, size)
 
 
-def _in_row_blocks(function: Any, count: int, size: int) -> None:
-    """Call ``function(slice)`` for blocks of ``count`` rows of ``size`` elements, over all threads if it pays."""
-    step = max(1, _BLOCK // size)
+def _step(size: int) -> int:
+    """How many rows of ``size`` elements make a block."""
+    return max(1, _BLOCK // size)
+
+
+def _in_blocks(function: Callable[[int, slice], None], count: int, size: int) -> None:
+    """Call ``function(i, slice)`` for the ``i``-th block of ``count`` rows, over all threads if it pays."""
+    step = _step(size)
 
     def run(start: int, stop: int) -> None:
-        for at in range(start, stop, step):
-            function(slice(at, min(at + step, stop)))
+        for i in range(start, stop):
+            function(i, slice(i * step, min((i + 1) * step, count)))
 
-    parallel_blocks(run, count, min_block=max(1, _PER_THREAD // size))
+    parallel_blocks(run, -(-count // step), min_block=max(1, _PER_THREAD // (step * size)))
 
 
 def _is_plain(x: Array, normalized_shape: tuple[int, ...], *parameters: Array | None) -> bool:
@@ -63,6 +69,9 @@ def layer_norm_in_blocks(
     eps: float = 1e-5,
 ) -> Any:
     """Keeps the normalized rows and each row's 1 / deviation."""
+    if weight is not None and bias is not None and x.shape and x.size == x.shape[-1] > 0:
+        if (x.size,) == weight.shape == bias.shape == normalized_shape and x.dtype == weight.dtype == bias.dtype:
+            return _layer_norm_of_one(x, weight, bias, eps)
     if not _is_plain(x, normalized_shape, weight, bias):
         return NotImplemented
     size = math.prod(normalized_shape)
@@ -72,7 +81,7 @@ def layer_norm_in_blocks(
     share = np.full((size, 1), 1 / size, x.dtype)
     w, b = (None if p is None else p.reshape(-1) for p in (weight, bias))
 
-    def block(at: slice) -> None:
+    def block(i: int, at: slice) -> None:
         n, o, s = normal[at], out[at], scale[at]
         np.subtract(rows[at], np.matmul(rows[at], share), out=n)
         np.matmul(np.multiply(n, n, out=o), share, out=s)
@@ -86,8 +95,20 @@ def layer_norm_in_blocks(
         if b is not None:
             np.add(o, b, out=o)
 
-    _in_row_blocks(block, len(rows), size)
+    _in_blocks(block, len(rows), size)
     return out.reshape(x.shape), (normal, scale, w)
+
+
+def _layer_norm_of_one(x: Array, weight: Array, bias: Array, eps: float) -> Any:
+    """For one token, where the number of calls is what counts, and broadcasting costs as much as another."""
+    size = x.size
+    vector = x.reshape(-1)
+    normal = np.subtract(vector, np.add.reduce(vector) / size)
+    scale = 1 / math.sqrt(float(np.dot(normal, normal)) / size + eps)
+    np.multiply(normal, scale, normal)
+    out = np.multiply(normal, weight)
+    np.add(out, bias, out)
+    return out.reshape(x.shape), (normal.reshape(1, size), np.full((1, 1), scale, x.dtype), weight)
 
 
 @layer_norm_in_blocks.gradient
@@ -100,7 +121,7 @@ def layer_norm_gradient(
     share = np.full((size, 1), 1 / size, g.dtype)
     wrt_x = np.empty_like(rows) if needs[0] else None
 
-    def block(at: slice) -> None:
+    def block(i: int, at: slice) -> None:
         assert wrt_x is not None
         n, p, s = normal[at], wrt_x[at], scale[at]
         d = rows[at] if w is None else np.multiply(rows[at], w)
@@ -111,7 +132,7 @@ def layer_norm_gradient(
         p *= s
 
     if needs[0]:
-        _in_row_blocks(block, len(rows), size)
+        _in_blocks(block, len(rows), size)
     return (
         None if wrt_x is None else wrt_x.reshape(g.shape),
         _sum_of_products(rows, normal).reshape(normalized_shape) if needs[1] else None,
@@ -135,7 +156,7 @@ def rms_norm_in_blocks(
     w = None if weight is None else weight.reshape(-1)
     floor = np.finfo(x.dtype).eps if eps is None else eps
 
-    def block(at: slice) -> None:
+    def block(i: int, at: slice) -> None:
         n, s = normal[at], scale[at]
         np.matmul(np.multiply(rows[at], rows[at], out=n), share, out=s)
         s += floor
@@ -144,7 +165,7 @@ def rms_norm_in_blocks(
         if w is not None:
             np.multiply(n, w, out=out[at])
 
-    _in_row_blocks(block, len(rows), size)
+    _in_blocks(block, len(rows), size)
     return out.reshape(x.shape), (normal, scale, w)
 
 
@@ -158,7 +179,7 @@ def rms_norm_gradient(
     share = np.full((size, 1), 1 / size, g.dtype)
     wrt_x = np.empty_like(rows) if needs[0] else None
 
-    def block(at: slice) -> None:
+    def block(i: int, at: slice) -> None:
         assert wrt_x is not None
         n, p = normal[at], wrt_x[at]
         d = rows[at] if w is None else np.multiply(rows[at], w)
@@ -167,7 +188,7 @@ def rms_norm_gradient(
         p *= scale[at]
 
     if needs[0]:
-        _in_row_blocks(block, len(rows), size)
+        _in_blocks(block, len(rows), size)
     return (
         None if wrt_x is None else wrt_x.reshape(g.shape),
         _sum_of_products(rows, normal).reshape(normalized_shape) if needs[1] else None,
@@ -176,10 +197,158 @@ def rms_norm_gradient(
 
 def _sum_of_products(x: Array, y: Array) -> Array:
     """``sum(x * y, axis=0)`` of two matrices, block by block: ``(n, size), (n, size) -> (size,)``."""
-    step = max(1, _BLOCK // x.shape[1])
+    step = _step(x.shape[1])
     total = np.zeros(x.shape[1], x.dtype)
     ones = np.ones(step, x.dtype)
     for at in range(0, len(x), step):
         product = np.multiply(x[at : at + step], y[at : at + step])
         total += np.matmul(ones[: len(product)], product)
     return total
+
+
+def _lines(x: Array) -> Array:
+    """Channels at the end and in memory so, everything else one axis: ``(n, c, ...) -> (n ..., c)``."""
+    return np.ascontiguousarray(np.moveaxis(x, 1, -1)).reshape(-1, x.shape[1])
+
+
+def _image(lines: Array, shape: tuple[int, ...]) -> Array:
+    """Undoes ``_lines``: a view of shape ``(n, c, ...)``."""
+    return np.moveaxis(lines.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
+
+
+def _repeats(count: int, channels: int) -> int:
+    """How many lines to take as one: short rows keep NumPy's inner loops from their speed."""
+    repeats = 1
+    while count % (2 * repeats) == 0 and repeats * channels < 512:
+        repeats *= 2
+    return repeats
+
+
+@kernel(batch_statistics, "numpy")
+def batch_statistics_in_blocks(x: Array, mean: Array, variance: Array) -> Any:
+    """Each block's mean and squares around it, joined in float64 (Chan, Golub and LeVeque, 1979)."""
+    if x.dtype not in (np.float32, np.float64) or x.ndim < 2 or not x.size:
+        return NotImplemented
+    lines = _lines(x)
+    count, c = lines.shape
+    repeats = _repeats(count, c)
+    wide = lines.reshape(-1, repeats * c)
+    blocks = -(-len(wide) // _step(wide.shape[1]))
+    sums, squares, sizes = np.empty((blocks, c)), np.empty((blocks, c)), np.empty((blocks, 1))
+
+    def block(i: int, at: slice) -> None:
+        part = wide[at]
+        ones = np.ones(len(part), x.dtype)
+        sizes[i] = len(part) * repeats
+        rough = (_fold(np.matmul(ones, part), c) / sizes[i]).astype(x.dtype)
+        centred = part - np.tile(rough, repeats)
+        left = _fold(np.matmul(ones, centred), c)
+        np.multiply(centred, centred, out=centred)
+        sums[i] = rough * sizes[i] + left
+        squares[i] = _fold(np.matmul(ones, centred), c) - left * left / sizes[i]
+
+    _in_blocks(block, len(wide), wide.shape[1])
+    middle = sums.sum(axis=0) / count
+    apart = sums / sizes - middle
+    mean[...] = middle
+    variance[...] = (squares + sizes * apart * apart).sum(axis=0) / count
+    return None
+
+
+def _fold(wide: Array, channels: int) -> Array:
+    """Sums of several lines taken as one, by channel, in float64."""
+    return wide.reshape(-1, channels).sum(axis=0, dtype=np.float64)
+
+
+@kernel(batch_norm, "numpy")
+def batch_norm_in_blocks(
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    batch_mean: Any,
+    batch_variance: Any,
+    *,
+    training: bool,
+    eps: float = 1e-5,
+    activation: Literal["none", "relu"] = "none",
+) -> Any:
+    """One factor and one summand a channel; keeps the image as it came."""
+    each = [p for p in (weight, bias, batch_mean, batch_variance) if p is not None]
+    if x.dtype not in (np.float32, np.float64) or x.ndim < 2 or not x.size or activation not in ("none", "relu"):
+        return NotImplemented
+    if any(p.dtype != x.dtype or p.shape != (x.shape[1],) for p in each):
+        return NotImplemented
+    lines = _lines(x)
+    scale = 1 / np.sqrt(batch_variance.astype(np.float64) + eps)
+    factor = scale if weight is None else scale * weight
+    summand = -batch_mean * factor if bias is None else bias - batch_mean * factor
+    repeats = _repeats(*lines.shape)
+    out = np.empty_like(lines)
+    wide, wide_out = (a.reshape(-1, repeats * a.shape[1]) for a in (lines, out))
+    times, plus = (np.tile(a.astype(x.dtype), repeats) for a in (factor, summand))
+
+    def block(i: int, at: slice) -> None:
+        o = np.multiply(wide[at], times, out=wide_out[at])
+        o += plus
+        if activation == "relu":
+            np.maximum(o, 0, out=o)
+
+    _in_blocks(block, *wide.shape)
+    return _image(out, x.shape), (lines, batch_mean, scale, weight)
+
+
+@batch_norm_in_blocks.gradient
+def batch_norm_gradient(
+    g: Array,
+    saved: tuple[Array, Array, Array, Array | None],
+    out: Array,
+    needs: Needs,
+    *,
+    training: bool,
+    activation: Literal["none", "relu"] = "none",
+) -> tuple[Array | None, ...]:
+    lines, middle, scale, weight = saved
+    count, c = lines.shape
+    repeats = _repeats(count, c)
+    masked = np.empty_like(lines)
+    wide, wide_g, wide_out, d = (a.reshape(-1, repeats * c) for a in (lines, _lines(g), _lines(out), masked))
+    wide_middle = np.tile(middle, repeats)
+    blocks = -(-len(wide) // _step(wide.shape[1]))
+    sums, products = np.empty((blocks, c)), np.empty((blocks, c))
+
+    def collect(i: int, at: slice) -> None:
+        ones = np.ones(len(wide[at]), g.dtype)
+        if activation == "relu":
+            np.multiply(wide_g[at], wide_out[at] > 0, out=d[at])
+        else:
+            d[at] = wide_g[at]
+        sums[i] = _fold(np.matmul(ones, d[at]), c)
+        product = np.subtract(wide[at], wide_middle)
+        product *= d[at]
+        products[i] = _fold(np.matmul(ones, product), c)
+
+    _in_blocks(collect, *wide.shape)
+    wrt_bias, along = sums.sum(axis=0), products.sum(axis=0)  # sums of g, and of g (x - mean)
+    wrt_weight = along * scale
+    factor = scale if weight is None else scale * weight
+    times = np.tile(factor.astype(g.dtype), repeats)
+    by_x = -factor * scale * wrt_weight / count
+    by_one = -factor * wrt_bias / count - by_x * middle
+    slope, offset = (np.tile(a.astype(g.dtype), repeats) for a in (by_x, by_one))
+
+    def spread(i: int, at: slice) -> None:
+        d[at] *= times
+        if training:
+            part = np.multiply(wide[at], slope)
+            part += offset
+            d[at] += part
+
+    if needs[0]:
+        _in_blocks(spread, *wide.shape)
+    return (
+        _image(masked, g.shape) if needs[0] else None,
+        wrt_weight.astype(g.dtype) if needs[1] else None,
+        wrt_bias.astype(g.dtype) if needs[2] else None,
+        (-factor * wrt_bias).astype(g.dtype) if needs[3] and not training else None,
+        (-0.5 * factor * scale * scale * along).astype(g.dtype) if needs[4] and not training else None,
+    )

@@ -217,13 +217,18 @@ class TransformerBlock(Module[..., Tensor]):
         positions: Array | None = None,
     ) -> Tensor:
         """``x`` after the block; the other arguments go to :class:`MultiHeadAttention`."""
-        how: dict[str, Any] = {
-            "mask": mask, "is_causal": is_causal, "cache": cache, "layer": layer, "positions": positions,
-        }  # fmt: skip
+        found = self.attention(
+            self.attention_norm(x) if self.norm_first else x,
+            mask=mask,
+            is_causal=is_causal,
+            cache=cache,
+            layer=layer,
+            positions=positions,
+        )
         if self.norm_first:
-            x = x + self.dropout(self.attention(self.attention_norm(x), **how))
+            x = x + self.dropout(found)
             return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
-        x = self.attention_norm(x + self.dropout(self.attention(x, **how)))
+        x = self.attention_norm(x + self.dropout(found))
         return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
 
 

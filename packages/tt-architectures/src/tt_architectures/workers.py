@@ -10,6 +10,7 @@ and our own, and whatever lock another of them held stays locked in the copy for
 from __future__ import annotations
 
 import io
+import math
 import mmap
 import multiprocessing
 import os
@@ -28,7 +29,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from tt_architectures.layout import memory_order
-from tt_foundation import Array, Tensor, set_num_threads
+from tt_foundation import Array, Tensor, keep_freed_memory, set_num_threads
 
 __all__ = ["WorkerError", "Workers"]
 
@@ -36,6 +37,9 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _ALIGNMENT = 64
+_START_S = 60.0
+"""How much longer than the timeout a worker may take for its first task: it has modules to import."""
+
 _GRACE_S = (0.2, 1.0, 5.0)
 """How long a worker that is no longer needed may take to end by itself, when terminated, and when killed."""
 
@@ -108,6 +112,8 @@ class Workers(Generic[Task, Result]):
         at_work: deque[tuple[int, _Slot]] = deque()
         is_over = False
         while True:
+            if self._pid != os.getpid():
+                raise RuntimeError("workers belong to the process that started them; this is a forked copy of it")
             while free and not is_over and (item := next(numbered, None)) is not None:
                 slot = free.popleft()
                 self._busy += 1
@@ -127,21 +133,22 @@ class Workers(Generic[Task, Result]):
 
     def _wait_for(self, number: int, worker: _Worker) -> None:
         """Take what all workers say until ``worker`` has done a task; raise at once what any complains of."""
-        if self._pid != os.getpid():
-            raise RuntimeError("workers belong to the process that started them; this is a forked copy of it")
-        end = time.monotonic() + self._timeout_s if self._timeout_s else None
         by_pipe = {w.pipe: w for w in self._workers}
+        began = time.monotonic()
         while True:
             is_done = number in worker.done
-            wait_s = 0 if is_done else max(0, end - time.monotonic()) if end else None
-            ready = connection.wait(by_pipe, wait_s)
-            for pipe in ready:
+            limit_s = (self._timeout_s if worker.has_started else self._timeout_s + _START_S) or math.inf
+            wait_s = 0 if is_done else max(0, began + limit_s - time.monotonic())
+            said = connection.wait(by_pipe, wait_s if math.isfinite(wait_s) else None)
+            for pipe in said:
                 by_pipe[pipe].listen()  # type: ignore[index]
             if is_done:
                 worker.done.remove(number)
                 return
-            if not ready:
-                raise WorkerError(f"{worker} gave nothing for {self._timeout_s} s: it hangs, or timeout is too short")
+            if worker.pipe in said:
+                began = time.monotonic()
+            elif not said:
+                raise WorkerError(f"{worker} gave nothing for {limit_s:.3g} s: it hangs, or timeout is too short")
 
 
 class _Slot:
@@ -158,6 +165,7 @@ class _Worker:
 
     def __init__(self, number: int, program: _Memory, prefetch: int) -> None:
         self.number = number
+        self.has_started = False
         self.done: set[int] = set()
         self.slots = [_Slot(self, i) for i in range(prefetch)]
         context = multiprocessing.get_context("spawn")
@@ -187,17 +195,19 @@ class _Worker:
             raise self._death() from None
 
     def listen(self) -> None:
-        """Take one message: which task is done, or why not."""
+        """Take one message: that it has started, then which task is done; or why not."""
         try:
             number, slot, is_good = self.pipe.recv()
         except (EOFError, OSError):
             raise self._death() from None
         if not is_good:
             raise WorkerError(f"{self} failed:\n\n{self.slots[slot].memory.read()}")
-        self.done.add(number)
+        if self.has_started:
+            self.done.add(number)
+        self.has_started = True
 
     def _death(self) -> WorkerError:
-        self.process.join(1)
+        self.process.join(5)
         code = self.process.exitcode
         if code is None:
             return WorkerError(f"{self} closed its pipe")
@@ -226,6 +236,8 @@ def _end(workers: list[_Worker], pid: int) -> None:
         for process in processes:
             process.join(max(0, end - time.monotonic()))
     for worker in workers:
+        if worker.process.exitcode is not None:
+            worker.process.close()
         for slot in worker.slots:
             slot.memory.close()
 
@@ -234,40 +246,40 @@ def _work(number: int, pipe: connection.Connection, program: _Memory, slots: lis
     """Be a worker: take tasks until the pipe ends or the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    is_good = True
+    function: Callable[[Any], Any] | None = None
     try:
-        _use_one_thread()
+        _settle()
         function, init = program.read(is_shared=True)
         if init is not None:
             init(number)
     except BaseException:
         slots[0].write(traceback.format_exc())
-        pipe.send((-1, 0, False))
-        return
-    while True:
-        # A pipe may outlive its owner in a process that was forked meanwhile, so ask for the parent too.
-        while not pipe.poll(1):
-            if os.getppid() != parent:
-                return
-        try:
+        function, is_good = None, False
+    try:
+        pipe.send((-1, 0, is_good))
+        while function is not None:
+            # A pipe may outlive its owner in a process that was forked meanwhile, so ask for the parent too.
+            while not pipe.poll(1):
+                if os.getppid() != parent:
+                    return
             task, slot = pipe.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            slots[slot].write(function(slots[slot].read()))
-            is_good = True
-        except BaseException:
-            slots[slot].write(traceback.format_exc())
-            is_good = False
-        try:
+            try:
+                slots[slot].write(function(slots[slot].read()))
+                is_good = True
+            except BaseException:
+                slots[slot].write(traceback.format_exc())
+                is_good = False
             pipe.send((task, slot, is_good))
-        except OSError:
-            return
+    except (EOFError, OSError):
+        pass  # nobody waits for it any more
 
 
-def _use_one_thread() -> None:
-    """Leave the cores to the training and to the other workers."""
+def _settle() -> None:
+    """Leave the cores to the training and to the other workers, and keep the memory of one batch for the next."""
     from threadpoolctl import threadpool_limits
 
+    keep_freed_memory()
     set_num_threads(1)
     threadpool_limits(1)
 

@@ -19,8 +19,10 @@ from tt_foundation import optimizer as _optimizer
 from tt_foundation import plots as _plots
 from tt_foundation import primitive as _primitive
 from tt_foundation import random as _random
+from tt_foundation import rows as _rows
 from tt_foundation import schedules as _schedules
 from tt_foundation import serialization as _serialization
+from tt_foundation import sparse as _sparse
 from tt_foundation import tensor as _tensor
 from tt_foundation import testing as _testing
 from tt_foundation import training as _training
@@ -52,8 +54,10 @@ from tt_foundation.optimizer import *  # noqa: F403
 from tt_foundation.plots import *  # noqa: F403
 from tt_foundation.primitive import *  # noqa: F403
 from tt_foundation.random import *  # noqa: F403
+from tt_foundation.rows import *  # noqa: F403
 from tt_foundation.schedules import *  # noqa: F403
 from tt_foundation.serialization import *  # noqa: F403
+from tt_foundation.sparse import *  # noqa: F403
 from tt_foundation.tensor import *  # noqa: F403
 from tt_foundation.testing import *  # noqa: F403
 from tt_foundation.training import *  # noqa: F403
@@ -80,8 +84,10 @@ __all__ += _plots.__all__
 __all__ += _primitive.__all__
 __all__ += _random.__all__
 __all__ += _reductions.__all__
+__all__ += _rows.__all__
 __all__ += _schedules.__all__
 __all__ += _serialization.__all__
+__all__ += _sparse.__all__
 __all__ += _tensor.__all__
 __all__ += _testing.__all__
 __all__ += _training.__all__

@@ -33,6 +33,7 @@ from tt_foundation.primitive import (
     written_since,
 )
 from tt_foundation.random import generator_state, set_generator_state
+from tt_foundation.rows import Rows, with_rows
 from tt_foundation.tensor import (
     Axis,
     Tensor,
@@ -252,6 +253,8 @@ def backward(
             continue
         if create_graph:
             tensor.grad = g if tensor.grad is None else tensor.grad + g
+        elif type(g) is Rows:
+            tensor.grad = with_rows(tensor.grad, g)
         elif tensor.grad is not None:
             with no_grad():
                 tensor.grad += g
@@ -419,7 +422,7 @@ def _seed(root: Tensor, seed: Tensor | Array | None, create_graph: bool) -> Grad
 
 def _run_hooks(hooks: list[Hook], g: Gradient) -> Gradient:
     for hook in list(hooks):
-        result = hook(g if isinstance(g, Tensor) else Tensor(g.copy()))
+        result = hook(g if isinstance(g, Tensor) else Tensor(np.array(g)))
         if result is not None:
             if result.shape != g.shape:
                 raise ValueError(f"a hook must return a gradient of shape {g.shape}, got {result.shape}")

@@ -17,6 +17,7 @@ import numpy as np
 
 from tt_foundation.autograd import Leaf, Node
 from tt_foundation.primitive import Phase, Primitive, observe
+from tt_foundation.rows import Rows
 from tt_foundation.tensor import Tensor
 
 __all__ = ["GraphNode", "anomaly_mode", "graph_dot", "graph_nodes", "graph_text"]
@@ -63,7 +64,7 @@ def anomaly_mode() -> Iterator[None]:
 
 
 def _has_nan(value: Any) -> bool:
-    array = value.data if isinstance(value, Tensor) else value
+    array = value.data if isinstance(value, Tensor) else value.values if isinstance(value, Rows) else value
     return isinstance(array, np.ndarray) and array.dtype.kind == "f" and bool(np.isnan(array).any())
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -35,12 +36,42 @@ def linear_in_place(
     is_plain = x.ndim > 0 and weight.ndim == 2 and x.shape[-1] == weight.shape[1] and activation in ("none", "relu")
     if not is_plain or x.dtype != weight.dtype or (bias is not None and bias.dtype != x.dtype):
         return NotImplemented  # where something is wrong, the body says what
-    out = np.asarray(np.matmul(x, weight.T))
-    if bias is not None:
-        out += bias
+    if x.size * len(weight) >= _PRODUCTS:
+        out = _linear_by_rows(x, weight, bias, activation == "relu")
+        return out, (x, weight, None if activation == "none" else out)
+    if x.size == x.shape[-1]:  # one row: as a vector it need not be broadcast
+        out = np.dot(weight, x.reshape(-1))
+        if bias is not None:
+            np.add(out, bias, out)
+        out = out.reshape(*x.shape[:-1], len(weight))
+    else:
+        out = np.asarray(np.matmul(x, weight.T))
+        if bias is not None:
+            out += bias
     if activation == "relu":
         np.maximum(out, 0, out=out)
     return out, (x, weight, None if activation == "none" else out)
+
+
+_PRODUCTS = 4_000_000
+"""The fewest multiplications for which it pays to wake another thread."""
+
+
+def _linear_by_rows(x: Array, weight: Array, bias: Array | None, has_relu: bool) -> Array:
+    """As one product of two matrices, where NumPy would take a stack of them one by one; over all threads."""
+    rows = x.reshape(-1, x.shape[-1])
+    out = np.empty((len(rows), len(weight)), x.dtype)
+
+    def block(start: int, stop: int) -> None:
+        part = out[start:stop]
+        np.matmul(rows[start:stop], weight.T, out=part)
+        if bias is not None:
+            part += bias
+        if has_relu:
+            np.maximum(part, 0, out=part)
+
+    parallel_blocks(block, len(rows), min_block=_PRODUCTS // max(weight.size, 1) + 1)
+    return out.reshape(*x.shape[:-1], len(weight))
 
 
 @linear_in_place.gradient
@@ -49,12 +80,42 @@ def linear_gradient(g: Array, saved: tuple[Array, Array, Array | None], needs: N
     if activated is not None:
         g = g * (activated > 0)
     rows, inputs = (g, x) if g.ndim == 2 else (g.reshape(-1, g.shape[-1]), x.reshape(-1, x.shape[-1]))
+    if rows.size * weight.shape[1] >= _PRODUCTS:
+        return _linear_gradient_by_blocks(rows, x, weight, needs)
     wrt_x = np.matmul(g, weight) if needs[0] else None
     wrt_weight = None
     if needs[1]:  # in the weight's own memory order
         wrt_weight = np.matmul(rows.T, inputs) if weight.flags.c_contiguous else np.matmul(inputs.T, rows).T
     wrt_bias = np.add.reduce(rows, axis=0) if needs[2] else None
     return wrt_x, wrt_weight, wrt_bias
+
+
+def _linear_gradient_by_blocks(g: Array, x: Array, weight: Array, needs: Needs) -> tuple[Array | None, ...]:
+    """The gradients of large products over all threads: blocks of rows for ``x``, of outputs for the weight."""
+    inputs = x.reshape(-1, x.shape[-1])
+    least = _PRODUCTS // weight.size + 1
+    wrt_x = np.empty(inputs.shape, g.dtype) if needs[0] else None
+    wrt_weight = np.empty_like(weight) if needs[1] else None  # in the weight's own memory order
+    wrt_bias = np.empty(len(weight), g.dtype) if needs[2] else None
+    ones = np.ones(len(g), g.dtype)
+
+    def of_rows(start: int, stop: int) -> None:
+        assert wrt_x is not None
+        np.matmul(g[start:stop], weight, out=wrt_x[start:stop])
+
+    def of_outputs(start: int, stop: int) -> None:
+        columns = g[:, start:stop]
+        if wrt_weight is not None and wrt_weight.flags.c_contiguous:
+            np.matmul(columns.T, inputs, out=wrt_weight[start:stop])
+        elif wrt_weight is not None:
+            np.matmul(inputs.T, columns, out=wrt_weight.T[:, start:stop])
+        if wrt_bias is not None:
+            np.matmul(ones, columns, out=wrt_bias[start:stop])
+
+    if wrt_x is not None:
+        parallel_blocks(of_rows, len(g), min_block=least)
+    parallel_blocks(of_outputs, len(weight), min_block=max(32, _PRODUCTS // max(inputs.size, 1) + 1))
+    return None if wrt_x is None else wrt_x.reshape(x.shape), wrt_weight, wrt_bias
 
 
 @kernel(softmax, "numpy")
@@ -297,14 +358,20 @@ def _gelu_tanh(x: Array, cube: Any, slope: Any, out: Array) -> None:
     np.tanh(out, out)
 
 
+@lru_cache(maxsize=8)
+def _gelu_constants(dtype: np.dtype[Any]) -> tuple[Array, ...]:
+    """What stands in the formula and in its derivative, as arrays that NumPy need not convert in every call."""
+    values = (_SLOPE * _CUBE, _SLOPE, 0.5, 3 * _SLOPE * _CUBE, 1.0)
+    return tuple(np.asarray(value, dtype) for value in values)
+
+
 @kernel(gelu, "numpy")
 def gelu_in_blocks(x: Array, *, approximate: str = "none") -> Any:
     """GPT-2's formula, block by block in one array."""
     if approximate != "tanh" or x.dtype.kind != "f" or not x.flags.c_contiguous:
         return NotImplemented
-    number = x.dtype.type
-    cube, slope, half = number(_SLOPE * _CUBE), number(_SLOPE), number(0.5)
-    out = np.empty_like(x)
+    cube, slope, half, *_ = _gelu_constants(x.dtype)
+    out = np.empty(x.shape, x.dtype)
 
     def block(x: Array, out: Array, t: Array, u: Array) -> None:
         _gelu_tanh(x, cube, slope, t)
@@ -312,16 +379,17 @@ def gelu_in_blocks(x: Array, *, approximate: str = "none") -> Any:
         np.add(t, half, t)
         np.multiply(t, x, out)
 
-    _over_blocks(block, x, out)
+    if x.size <= _BLOCK:
+        block(x, out, out, out)
+    else:
+        _over_blocks(block, x, out)
     return out, (x,)
 
 
 @gelu_in_blocks.gradient
 def gelu_gradient(g: Array, saved: tuple[Array]) -> tuple[Array]:
     (x,) = saved
-    number = x.dtype.type
-    cube, slope, half = number(_SLOPE * _CUBE), number(_SLOPE), number(0.5)
-    cube3, one = number(3 * _SLOPE * _CUBE), number(1)
+    cube, slope, half, cube3, one = _gelu_constants(x.dtype)
     part = np.empty(x.shape, x.dtype)
 
     def block(x: Array, g: Array, out: Array, t: Array, u: Array) -> None:

@@ -252,8 +252,9 @@ class ModuleList(Module[..., Any]):
 class Sequential(Layer):
     """Layers run one after another, given as a list or one by one; an index gives a layer, a slice a Sequential.
 
-    A :class:`Linear` followed by a :class:`ReLU` runs as one operation while nobody observes, which changes nothing but
-    the time. All other layers are called, so that observers see them.
+    A layer followed by a :class:`ReLU` runs as one operation, which changes nothing but the time, if its class has a
+    method ``activated(x, activation)`` of its own, as :class:`Linear` has. All other layers, and all while somebody
+    observes, are called one by one.
 
     Raises:
         TypeError: something among them is no module; the message names its type and its place, from 0.
@@ -274,8 +275,9 @@ class Sequential(Layer):
         at = 0
         while at < len(layers):
             layer = layers[at]
-            if type(layer) is Linear and at + 1 < len(layers) and type(layers[at + 1]) is ReLU and not is_watched:
-                x = layer.activated(x, "relu")
+            is_before_relu = at + 1 < len(layers) and type(layers[at + 1]) is ReLU
+            if is_before_relu and "activated" in vars(type(layer)) and not is_watched:
+                x = layer.activated(x, "relu")  # type: ignore[attr-defined]  # it was just found there
                 at += 2
             else:
                 x = layer(x)

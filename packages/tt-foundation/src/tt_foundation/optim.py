@@ -17,6 +17,8 @@ import numpy as np
 
 from tt_foundation.optimizer import Optimizer, Params
 from tt_foundation.primitive import Array, procedure, wrote
+from tt_foundation.rows import numbers
+from tt_foundation.sparse import rest_after_rows
 from tt_foundation.tensor import Tensor
 
 __all__ = [
@@ -97,6 +99,12 @@ class SGD(Optimizer):
         super()._check(group)
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError("SGD needs momentum > 0 and dampening == 0 for nesterov")
+
+    def _move(self, params: list[Tensor], step: int, options: dict[str, Any]) -> None:
+        if not (options["momentum"] or options["weight_decay"]):  # with either, rows without a gradient move too
+            params = rest_after_rows(params, lr=options["lr"])
+        if params:
+            super()._move(params, step, options)
 
 
 @procedure("params", "sums")
@@ -463,7 +471,7 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
     """
     if not max_norm > 0:
         raise ValueError(f"clip_grad_norm needs max_norm > 0, got {max_norm}")
-    grads = [p.grad.data for p in params if p.grad is not None]
+    grads = [numbers(p.grad) for p in params if p.grad is not None]
     norm = float(np.linalg.norm([np.linalg.norm(g) for g in grads]))
     if norm > max_norm:
         for g in grads:
@@ -482,5 +490,6 @@ def clip_grad_value(params: Iterable[Tensor], clip_value: float) -> None:
         raise ValueError(f"clip_grad_value needs clip_value > 0, got {clip_value}")
     for p in params:
         if p.grad is not None:
-            np.clip(p.grad.data, -clip_value, clip_value, out=p.grad.data)
-            wrote(p.grad.data)
+            g = numbers(p.grad)
+            np.clip(g, -clip_value, clip_value, out=g)
+            wrote(g)

@@ -134,7 +134,11 @@ class Optimizer:
         for group in self.param_groups:
             options = {name: group[name] for name in self.defaults}
             for step, params in self._by_step(group):
-                self.rule(params, [p.grad for p in params], *self._kept(params), step=step, **options)
+                self._move(params, step, options)
+
+    def _move(self, params: list[Tensor], step: int, options: dict[str, Any]) -> None:
+        """Call the rule for parameters that are equally far; a method that takes :class:`Rows` does it here."""
+        self.rule(params, [p.grad for p in params], *self._kept(params), step=step, **options)
 
     def _by_step(self, group: Mapping[str, Any]) -> Iterator[tuple[int, list[Tensor]]]:
         """Count the step for the parameters that have a gradient, and gather those that are equally far."""

@@ -404,8 +404,11 @@ def _put_back(generators: Sequence[np.random.Generator], states: Sequence[Mappin
 
 
 def _length(batches: Any) -> int | None:
-    """How many batches there are, where they can tell."""
-    return len(batches) if hasattr(batches, "__len__") else None
+    """How many batches there are, where they can tell; a loader over a stream has a length and cannot."""
+    try:
+        return len(batches)
+    except TypeError:
+        return None
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """GPT-2's published weights: read from, and written to, a folder as Hugging Face ``transformers`` lays it out.
 
-``config.json`` says how large the model is, ``model.safetensors`` holds its arrays. Theirs keep a linear layer's
-matrix transposed and the three projections of attention side by side; here they stand apart.
+``config.json`` says how large the model is, ``model.safetensors`` holds its arrays. Theirs keep the matrix of a linear
+layer transposed.
 
 Radford et al. (2019), Language Models are Unsupervised Multitask Learners.
 """
@@ -24,7 +24,7 @@ _ACTIVATIONS = {"gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu
 
 _PARTS = {
     "ln_1": "attention_norm",
-    "attn.c_attn": "attention",
+    "attn.c_attn": "attention.in_proj",
     "attn.c_proj": "attention.out_proj",
     "ln_2": "feed_forward_norm",
     "mlp.c_fc": "feed_forward.up",
@@ -97,13 +97,7 @@ def _ours(arrays: Mapping[str, Array], config: GPTConfig) -> Iterator[tuple[str,
             continue  # older files hold the causal mask
         elif path[0] == "h" and ".".join(path[2:]) in _PARTS:
             ours = f"blocks.{path[1]}.{_PARTS['.'.join(path[2:])]}"
-            if array.ndim == 2:
-                array = array.T
-            if path[-1] == "c_attn":
-                for part, rows in zip("qkv", np.split(array, 3), strict=True):
-                    yield f"{ours}.{part}_proj.{kind}", rows
-            else:
-                yield f"{ours}.{kind}", array
+            yield f"{ours}.{kind}", array.T
         else:
             raise ValueError(f"load_gpt2 does not know {name}")
 
@@ -156,6 +150,4 @@ def _theirs(model: GPT) -> Iterator[tuple[str, Array]]:
         yield f"transformer.ln_f.{kind}", state[f"norm.{kind}"]
         for i in range(model.config.num_layers):
             for theirs, ours in _PARTS.items():
-                parts = [f".{part}_proj" for part in "qkv"] if theirs == "attn.c_attn" else [""]
-                array = np.concatenate([state[f"blocks.{i}.{ours}{part}.{kind}"] for part in parts])
-                yield f"transformer.h.{i}.{theirs}.{kind}", np.ascontiguousarray(array.T)
+                yield f"transformer.h.{i}.{theirs}.{kind}", state[f"blocks.{i}.{ours}.{kind}"].T
