@@ -15,7 +15,20 @@ from tt_foundation.activations import log_softmax, softplus
 from tt_foundation.module import Module
 from tt_foundation.primitive import Array, fused
 from tt_foundation.tensor import (
-    Tensor, abs, divide, equal, exp, getitem, greater, less, log, maximum, mean, multiply, sum, where,
+    Tensor,
+    abs,
+    divide,
+    equal,
+    exp,
+    getitem,
+    greater,
+    less,
+    log,
+    maximum,
+    mean,
+    multiply,
+    sum,
+    where,
 )  # fmt: skip
 
 __all__ = [
