@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from tt_foundation.datasets import Data, digits, mnist
@@ -28,15 +28,23 @@ def load(name: str) -> Data:
     return {"digits": digits, "mnist": mnist}[name]()
 
 
-def run(milestone: Callable[[argparse.Namespace], Result], description: str, *, data: list[str], epochs: int) -> None:
-    """Read the command line, run the milestone, print how it ended."""
+def run(
+    milestone: Callable[[argparse.Namespace], Result],
+    description: str,
+    *,
+    data: list[str],
+    epochs: int | Mapping[str, int],
+) -> None:
+    """Read the command line, run the milestone, print how it ended; ``epochs`` may depend on the data."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", choices=data, default=data[0])
-    parser.add_argument("--epochs", type=int, default=epochs)
+    parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backend", default="numpy", help="reference, numpy or another that is installed")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
+    if options.epochs is None:
+        options.epochs = epochs if isinstance(epochs, int) else epochs[options.data]
     if options.epochs < 1:
         parser.error("--epochs must be at least 1")
     keep_freed_memory()
