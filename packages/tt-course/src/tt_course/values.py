@@ -133,10 +133,11 @@ def read_bytes(path: Path, largest: int = LARGEST_FILE) -> bytes:
         raise
     except OSError as error:
         raise ValueError(f"{path.name} is no plain file: {error.strerror}") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > largest:
+        os.close(descriptor)
+        raise ValueError(f"{path.name} is no plain file of at most {largest:,} bytes")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > largest:
-            raise ValueError(f"{path.name} is no plain file of at most {largest:,} bytes")
         return file.read(largest)
 
 
