@@ -74,8 +74,8 @@ class Reader:
                         raise DamagedError("a line that does not end")
                     return
                 self._line = _object(bytes(self._held[:end]))
-                self._sizes = _sizes(self._line, self.left + len(self._held))
                 del self._held[: end + 1]
+                self._sizes = _sizes(self._line, self.left + len(self._held))
             total = sum(self._sizes)
             if len(self._held) < total:
                 return

@@ -321,6 +321,7 @@ class Grader:
         if error.kind in ("ended", "no file", "no data"):
             return error.message
         text = name_of_failure(error, self.limits, self.module.manifest.source, self.stage.absent)
+        text = text.replace("/submission/", "")
         own = [line for file, line, _ in error.frames if file.endswith(f"/{self.module.file_name}")]
         return f"{text} (line {own[-1]})" if own and error.kind != "NotImplementedError" else text
 
