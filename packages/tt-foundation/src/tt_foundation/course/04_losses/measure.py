@@ -101,7 +101,7 @@ def _plot(figures: dict[str, list[float]], names: list[str], path: Path) -> None
     right.plot(figures["score"], shown["textbook"], marker="o", color="tab:orange", label="-log(sigmoid), float32")
     right.plot(figures["score"], shown["yours"], marker=".", color="tab:blue", label="yours, float32")
     right.set(yscale="log", xlabel="score of a right yes", ylabel="loss")
-    right.set_title("A sure answer still has a loss; here it is 0 from about 17 on")
+    right.set_title("-log(sigmoid) is 0 from a score of 17 on")
     right.legend()
     figure.savefig(path, dpi=120)
     plt.close(figure)
