@@ -164,6 +164,12 @@ ATTACKS = [
     ),
     Attack("returns what is no number", "return float('nan')", "dot is not what the reference returns"),
     Attack("returns a number without end", "return 10**4000", "dot is not what the reference returns"),
+    Attack(
+        "closes the pipe for results",
+        "import os, time\nfor descriptor in range(64):\n    try:\n        os.close(descriptor)\n    except OSError:\n"
+        "        pass\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass",
+        "killed: ran longer than 1 s and did not stop when asked to",
+    ),
     # Looking for answers.
     Attack(
         "reads frames",

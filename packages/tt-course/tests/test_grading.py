@@ -110,7 +110,7 @@ def test_an_error_is_told_with_its_line(grader: Grader, honest: str) -> None:
         ("def total(x:\n", "SyntaxError"),
         ("import torch\n", "imported what would answer for it: absent here"),
         ("1 / 0\n", "ZeroDivisionError: division by zero (line 1)"),
-        ("\0", "SyntaxError"),
+        ("\0", "null bytes"),
         ("", "ImportError: cannot import name 'dot' from 'toy_tier.vectors' (vectors.py)"),
     ],
 )
@@ -564,6 +564,8 @@ def test_an_errors_text_cannot_steer_a_terminal() -> None:
         (Ending(137, seconds=61), "killed: CPU time limit (60 s), after it ignored the warning"),
         (Ending(137, hit_memory=True), "killed: memory limit (2 GiB for all its processes)"),
         (Ending(137, "case"), "killed: ran longer than 10 s and did not stop when asked to (an endless loop?)"),
+        (Ending(137, "load"), "killed: did not load within 20 s"),
+        (Ending(137, "closed"), "killed: closed the pipe for its results and went on"),
         (Ending(137, "printed"), "killed: printed more than 4 MiB"),
         (Ending(255), "was ended by signal 127, or ended itself so, before returning results"),
     ],

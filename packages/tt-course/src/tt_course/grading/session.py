@@ -24,7 +24,8 @@ from tt_course.grading.sandbox import Limits
 __all__ = ["Ending", "Session"]
 
 KEPT = 4000  # of what is printed
-Stop = Literal["", "case", "wall", "printed", "results", "damaged"]
+CLOSED_S = 2.0  # a program without its pipes has so long to end
+Stop = Literal["", "load", "case", "wall", "closed", "printed", "results", "damaged"]
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class Session:
         stopped: Stop = ""
         damage = ""
         patience = self._started + self.limits.load_s
+        awaited: Stop = "load"
         with selectors.DefaultSelector() as selector:
             selector.register(self._results, selectors.EVENT_READ)
             selector.register(self._process.stdout, selectors.EVENT_READ)
@@ -111,7 +113,7 @@ class Session:
                 while selector.get_map():
                     now = time.monotonic()
                     if now >= min(patience, self.deadline):
-                        stopped = "case" if patience <= self.deadline else "wall"
+                        stopped = awaited if patience <= self.deadline else "wall"
                         break
                     for key, _ in selector.select(min(patience, self.deadline) - now):
                         data = os.read(key.fd, 1 << 16)
@@ -121,6 +123,7 @@ class Session:
                             for frame in reader.feed(data):
                                 take(frame)
                                 if frame.kind in ("begin", "loaded", "result"):
+                                    awaited = "case"
                                     patience = time.monotonic() + self.limits.case_s + self.limits.grace_s
                         else:
                             self._print(data)
@@ -147,9 +150,9 @@ class Session:
             if stopped:
                 os.killpg(process.pid, signal.SIGKILL)
         try:
-            code = process.wait(10)
-        except subprocess.TimeoutExpired:  # it closed its pipes and went on
-            stopped = stopped or "wall"
+            code = process.wait(CLOSED_S)
+        except subprocess.TimeoutExpired:
+            stopped = stopped or "closed"
             os.killpg(process.pid, signal.SIGKILL)
             code = process.wait()
         assert process.stdout is not None
