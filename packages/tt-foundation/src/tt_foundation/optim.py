@@ -94,6 +94,7 @@ class SGD(Optimizer):
         )
 
     def _check(self, group: Mapping[str, Any]) -> None:
+        """As every optimizer, and refuse ``nesterov`` without momentum or with dampening."""
         super()._check(group)
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError("SGD needs momentum > 0 and dampening == 0 for nesterov")
@@ -154,6 +155,7 @@ class Adagrad(Optimizer):
         )
 
     def _zeros(self, name: str, params: list[Tensor], group: Mapping[str, Any]) -> list[Array | None]:
+        """Sums that start at ``initial_accumulator_value``."""
         sums = super()._zeros(name, params, group)
         for total in sums:
             if total is not None:
@@ -441,6 +443,10 @@ class Muon(Optimizer):
         )
 
     def _check(self, group: Mapping[str, Any]) -> None:
+        """As every optimizer, and refuse parameters that are no matrices and adjustments that do not exist.
+
+        ``adjust_lr_fn`` is None, ``"original"`` or ``"match_rms_adamw"``; the first two are the same.
+        """
         super()._check(group)
         for i, p in enumerate(group["params"]):
             if p.ndim != 2:
