@@ -154,6 +154,18 @@ def test_a_submission_that_never_ends_is_ended_in_time(vectors: Module, honest: 
 
 
 @sandboxed
+def test_grading_that_is_interrupted_ends_what_runs(vectors: Module, honest: str) -> None:
+    body = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
+    loop = submitted(with_bodies(honest, {"total": body}))
+    with Grader(vectors, find_sandbox(), limits=Limits(case_s=60)) as grader:
+        grades = grader.grade_all([submitted(honest), loop, loop, loop], 2)
+        assert next(grades).points == 10
+        started = time.monotonic()
+        grades.close()  # type: ignore[attr-defined]  # it is a generator
+        assert time.monotonic() - started < 10
+
+
+@sandboxed
 def test_cpu_time_is_limited(vectors: Module, honest: str) -> None:
     body = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
     with Grader(vectors, find_sandbox(), limits=Limits(case_s=20, cpu_s=2)) as grader:

@@ -42,13 +42,13 @@ class Ending:
 
 
 class Session:
-    """One process in one sandbox; :meth:`watch` sees it through.
+    """One process in one sandbox; ``watch`` sees it through.
 
     Args:
         command: without the descriptor for the results, which is appended as its last argument.
         job: what the program reads as JSON.
         limits: that this watches over.
-        deadline: the moment of :func:`time.monotonic` at which it is ended, whatever it does.
+        deadline: the moment of ``time.monotonic`` at which it is ended, whatever it does.
         pass_fds: descriptors to leave open for the command.
         environment: the command's; by default this process's.
     """
@@ -98,7 +98,7 @@ class Session:
     def watch(self, take: Callable[[Frame], None]) -> Ending:
         """Give each frame to ``take`` until the program ends, or until there is a reason to end it.
 
-        A :class:`DamagedError` that ``take`` raises is such a reason.
+        A ``DamagedError`` that ``take`` raises is such a reason.
         """
         assert self._process.stdout is not None
         reader = Reader(self.limits.result_bytes)
@@ -143,17 +143,22 @@ class Session:
         self._printed_bytes += len(data)
         self._printed += data[: max(0, KEPT - len(self._printed))]
 
+    def kill(self) -> None:
+        """End the program and, in a sandbox, all that it started."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def _end(self, stopped: Stop, damage: str) -> Ending:
         """End whatever still runs, and tell how it ended."""
         process = self._process
-        with contextlib.suppress(ProcessLookupError):
-            if stopped:
-                os.killpg(process.pid, signal.SIGKILL)
+        if stopped:
+            self.kill()
         try:
             code = process.wait(CLOSED_S)
         except subprocess.TimeoutExpired:
             stopped = stopped or "closed"
-            os.killpg(process.pid, signal.SIGKILL)
+            self.kill()
             code = process.wait()
         assert process.stdout is not None
         process.stdout.close()
