@@ -155,7 +155,6 @@ class Adagrad(Optimizer):
         )
 
     def _zeros(self, name: str, params: list[Tensor], group: Mapping[str, Any]) -> list[Array | None]:
-        """Sums that start at ``initial_accumulator_value``."""
         sums = super()._zeros(name, params, group)
         for total in sums:
             if total is not None:
