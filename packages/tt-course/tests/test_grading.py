@@ -121,6 +121,31 @@ def test_a_file_that_does_not_load_is_told_once(grader: Grader, text: str, probl
 
 
 @sandboxed
+def test_ordinary_code_is_not_suspected(grader: Grader, honest: str) -> None:
+    top = """
+import collections, dataclasses, enum, functools, inspect, tempfile, typing, warnings
+Pair = collections.namedtuple("Pair", "a b")
+Triple = typing.NamedTuple("Triple", [("a", int)])
+T = typing.TypeVar("T")
+Colour = enum.Enum("Colour", "RED GREEN")
+inspect.signature(len)
+warnings.warn("careful", stacklevel=2)
+with tempfile.TemporaryFile() as file:
+    file.write(b"scratch")
+
+
+@dataclasses.dataclass(frozen=True)
+class Point(typing.Generic[T]):
+    x: T
+
+"""
+    head, sep, tail = honest.partition("__all__")
+    grade = grader.grade(submitted(head + top + sep + tail))
+    assert grade.points == 10
+    assert [note for note in grade.notes if not note.startswith("printed")] == []
+
+
+@sandboxed
 def test_an_exercise_whose_cases_never_change_earns_nothing(toy_tier: Tier) -> None:
     with Grader(toy_tier.modules[1], find_sandbox()) as grader:
         grade = grader.grade(submitted(toy_tier.modules[1].source.read_text()))
@@ -186,6 +211,7 @@ def test_an_installed_module_gives_the_reference_all_and_each_part_its_points(mo
         for k in (0, 1, len(exercises) // 2, len(exercises) - 1, len(exercises)):
             grade = grader.grade(submitted(blanked(module, exercises[k:])))
             assert [e.points for e in grade.exercises] == [e.points if i < k else 0 for i, e in enumerate(exercises)]
+            assert grade.notes == ()
 
 
 # What a submission can see

@@ -270,7 +270,7 @@ class Grader:
                 "RLIMIT_CPU": limits.cpu_s,
                 "RLIMIT_NOFILE": limits.open_files,
                 "RLIMIT_FSIZE": limits.file_bytes,
-                "RLIMIT_CORE": 0,
+                "RLIMIT_CORE": 1,  # not 0, which a collector of crashes would be started for all the same
             },
         }
         environment = {
