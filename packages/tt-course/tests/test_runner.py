@@ -140,17 +140,20 @@ def test_a_stub_in_a_call_that_should_raise_is_still_to_do(chain: Tier, tmp_path
     assert error.kind == "NotImplementedError"
 
 
-def test_results_that_are_no_data_are_told(chain: Tier, tmp_path: Path) -> None:
-    body = """
-    import glob
-    for name in glob.glob("*/"):
-        open(name + "half.json", "w").write("{"), open(name + "counting.json", "w").write("[" * 99999)
-        open(name + "chance.json", "w").write('{"values": {"noise": {"array": "../x"}}, "shown": {}}')
-    import os; os._exit(0)
+@pytest.mark.parametrize(
+    "wrong", ["{\n", "[" * 99999 + "\n", '{"content": {"name": "half"}, "tables": {"values": {}, "shown": {}}}\n']
+)
+def test_results_that_are_no_data_are_told(chain: Tier, tmp_path: Path, wrong: str) -> None:
+    (tmp_path / "wrong").write_text(wrong)
+    body = f"""
+    import glob, os
+    for name in glob.glob("*/results"):
+        open(name, "a").write(open({str(tmp_path / "wrong")!r}).read())
+    os._exit(0)
     """
-    found = ran(chain, learner(chain, tmp_path, "return np.multiply(x, 2)", body))[0]
+    found = ran(chain, learner(chain, tmp_path, "return np.divide(x, 2)", body))[0]
     kinds = {name: result.error.kind for name, result in found.results.items() if result.error}
-    assert kinds == {"twice": "no result", "half": "no data", "counting": "no data", "chance": "no data"}
+    assert kinds == {"half": "no data", "counting": "no result", "chance": "no result"}
 
 
 def test_workers_inherit_no_hook_and_use_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
