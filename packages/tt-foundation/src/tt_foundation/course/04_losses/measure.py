@@ -105,4 +105,3 @@ def _plot(figures: dict[str, list[float]], names: list[str], path: Path) -> None
     right.legend()
     figure.savefig(path, dpi=120)
     plt.close(figure)
-    print(f"\nThe picture is in {path}")
