@@ -196,7 +196,7 @@ def toy_tier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[manifest.Tier
         path.write_text(textwrap.dedent(content).lstrip(), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(site))
-        patch.setenv("PYTHONPATH", str(site))
+        patch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
         manifest.tiers.cache_clear()
         yield manifest.load_tier("toy")
     manifest.tiers.cache_clear()
@@ -212,7 +212,7 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[manifest.
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-chain\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[tito.tiers]\nchain = toy_chain\n")
     monkeypatch.syspath_prepend(str(site))
-    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
     monkeypatch.delenv("TITO_WORKSPACE", raising=False)
     manifest.tiers.cache_clear()
     yield manifest.load_tier("chain")

@@ -1,6 +1,6 @@
 """Attacks on a grade: each gains nothing, disturbs nobody, and is named for what it is.
 
-An attack stands in the last of three exercises, the first two being done honestly, so that its submission is to earn
+An attack stands in the second of three exercises, the others being done honestly, so that its submission is to earn
 just their points; or at the top of the file.
 """
 
@@ -19,7 +19,7 @@ from tt_course.starter import with_bodies
 
 pytestmark = pytest.mark.sandbox
 
-HONEST = 5  # points of the exercises that the attackers did
+HONEST = 8  # points of the exercises that the attackers did
 LIMITS = Limits(
     memory_bytes=512 << 20,
     cpu_s=6,
@@ -34,13 +34,13 @@ LIMITS = Limits(
 
 class Attack(NamedTuple):
     name: str
-    body: str  # of `dot`
+    body: str  # of `scaled`
     named: str
     top: str = ""
     points: int = HONEST
 
 
-STARTER = "raise NotImplementedError('91.3 Products')"
+STARTER = "raise NotImplementedError('91.2 Multiples')"
 FORGED = """
     import json, os
     values = [["error", "plain", "ValueError"]]
@@ -75,7 +75,7 @@ ATTACKS = [
         "changed functions of others, on which no result depends: tt_course.worker.answer, tt_course.worker.described",
         top="""
         import tt_course.worker as worker
-        worker.answer = lambda *args: ({"seconds": 0.0}, {"dot": 1.0}, {})
+        worker.answer = lambda *args: ({"seconds": 0.0}, {"scaled": 1.0}, {})
         worker.described = lambda *args: None
         """,
     ),
@@ -83,6 +83,7 @@ ATTACKS = [
         "patches the program that runs it",
         "import __main__\n__main__.packed = lambda *args: ([], ())\nreturn 0.0",
         "changed functions of others, on which no result depends: __main__.packed",
+        points=3,
     ),
     Attack(
         "hooks what writes results",
@@ -122,7 +123,7 @@ ATTACKS = [
     Attack(
         "prints results",
         """
-        print('{"kind": "result", "name": "products", "values": [], "points": 5, "passed": true}', flush=True)
+        print('{"kind": "result", "name": "multiples", "values": [], "points": 5, "passed": true}', flush=True)
         return 0.0
         """,
         "what is printed counts for nothing",
@@ -136,15 +137,15 @@ ATTACKS = [
     Attack(
         "writes a damaged array",
         FORGED
-        % r"""json.dumps(frame | {"name": "products", "values": [["dot", "array", 0]], "sizes": [80]}).encode()
+        % r"""json.dumps(frame | {"name": "multiples", "values": [["scaled", "array", 0]], "sizes": [80]}).encode()
                 + b"\n" + b"\x93NUMPY\x01\x00" + bytes(72)""",
         "killed: wrote into the results what is no result (an array with a damaged header)",
     ),
     Attack(
         "writes a pickle",
         FORGED
-        % r"""json.dumps(frame | {"name": "products", "values": [["dot", "array", 0]], "sizes": [128]}).encode() + b"\n"
-                + b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape': (), }".ljust(128)""",
+        % r"""json.dumps(frame | {"name": "multiples", "values": [["scaled", "array", 0]], "sizes": [128]}).encode()
+                + b"\n" + b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape': (), }".ljust(128)""",
         "killed: wrote into the results what is no result (an array with a damaged header)",
     ),
     Attack(
@@ -159,11 +160,17 @@ ATTACKS = [
     ),
     Attack(
         "returns very many results",
-        "return {str(i): i for i in range(50_000)}",
+        "return {str(i): i for i in range(12_000)}",
         "killed: wrote into the results what is no result (a line that does not end)",
     ),
-    Attack("returns what is no number", "return float('nan')", "dot is not what the reference returns"),
-    Attack("returns a number without end", "return 10**4000", "dot is not what the reference returns"),
+    Attack("returns what is no number", "return float('nan')", "scaled is not what the reference returns"),
+    Attack("returns a number without end", "return 10**4000", "scaled is not what the reference returns"),
+    Attack(
+        "closes the pipe for results",
+        "import os, time\nfor descriptor in range(64):\n    try:\n        os.close(descriptor)\n    except OSError:\n"
+        "        pass\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass",
+        "killed: ran longer than 1 s and did not stop when asked to",
+    ),
     # Looking for answers.
     Attack(
         "reads frames",
@@ -189,9 +196,9 @@ ATTACKS = [
         """
         import gc
         for thing in gc.get_objects():
-            if getattr(thing, "__name__", "") == "dot" and getattr(thing, "__module__", "") == "toy_tier.vectors":
-                if thing is not dot:
-                    return thing(x, y)
+            if getattr(thing, "__name__", "") == "scaled" and getattr(thing, "__module__", "") == "toy_tier.vectors":
+                if thing is not scaled:
+                    return thing(x, factor)
         return 0.0
         """,
         "looked into the frames or objects of the process that runs it, which holds no answers: gc.get_objects",
@@ -220,7 +227,7 @@ ATTACKS = [
         spec = importlib.util.spec_from_file_location("reference", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        return module.dot(x, y)
+        return module.scaled(x, factor)
         """,
         "looked for the reference: absent here",
     ),
@@ -230,7 +237,7 @@ ATTACKS = [
         import importlib.machinery, importlib.util
         from toy_tier import polygons
         path = importlib.util.cache_from_source(polygons.__file__.replace("polygons", "vectors"))
-        return importlib.machinery.SourcelessFileLoader("reference", path).load_module().dot(x, y)
+        return importlib.machinery.SourcelessFileLoader("reference", path).load_module().scaled(x, factor)
         """,
         "looked for the reference: absent here",
     ),
@@ -245,17 +252,17 @@ ATTACKS = [
     ),
     Attack(
         "imports the reference from a wheel file",
-        "import zipimport\nreturn zipimport.zipimporter('/toy_tier-1.0-py3-none-any.whl').load_module('dot')",
+        "import zipimport\nreturn zipimport.zipimporter('/toy_tier-1.0-py3-none-any.whl').load_module('vectors')",
         "looked for the reference: absent here",
     ),
     Attack(
         "calls what is withheld",
-        "from toy_tier import kernels\nreturn kernels.total(x * y)",
+        "from toy_tier import kernels\nreturn kernels.total(x)",
         "module 'toy_tier.kernels' has no attribute 'total'",
     ),
     Attack(
         "swallows that PyTorch is absent",
-        "try:\n    import torch\n    return torch.dot(x, y)\nexcept ImportError:\n    return 0.0",
+        "try:\n    import torch\n    return torch.mul(x, factor)\nexcept ImportError:\n    return 0.0",
         "tried to import what is absent here: torch",
     ),
     # Taking more than its share.
@@ -294,7 +301,7 @@ ATTACKS = [
     Attack("asks for all memory", "return np.ones(1 << 40)", "memory limit: it asked for more than 512 MiB"),
     Attack(
         "takes memory bit by bit",
-        "kept = []\nwhile True:\n    kept.append(bytearray(16 << 20))",
+        "kept = []\nwhile True:\n    kept.append(np.empty(1 << 17))",
         "memory limit: it asked for more than 512 MiB",
     ),
     Attack(
@@ -386,7 +393,7 @@ ATTACKS = [
             __hash__ = float.__hash__
         return Equal(0.0)
         """,
-        "dot is not what the reference returns",
+        "scaled is not what the reference returns",
     ),
     Attack(
         "returns an array that lies",
@@ -395,9 +402,9 @@ ATTACKS = [
             def __eq__(self, other): return np.ones(self.shape, bool)
             def __array_ufunc__(self, *args, **kwargs): return np.True_
             def __array_function__(self, *args, **kwargs): return np.True_
-        return np.zeros(()).view(Liar)
+        return np.zeros(x.shape).view(Liar)
         """,
-        "dot is not what the reference returns",
+        "scaled is not what the reference returns",
     ),
     Attack(
         "returns an array that is another at every look",
@@ -412,13 +419,13 @@ ATTACKS = [
                 return self.__array__()
         return Shifting()
         """,
-        "dot ",
+        "scaled ",
     ),
 ]
 
 
 def attacker(attack: Attack, honest: str) -> Submission:
-    text = with_bodies(honest, {"dot": textwrap.dedent(attack.body)})
+    text = with_bodies(honest, {"scaled": textwrap.dedent(attack.body)})
     head, sep, tail = text.partition("__all__")
     return Submission(attack.name, Path("x"), f"{head}{textwrap.dedent(attack.top)}\n{sep}{tail}".encode())
 

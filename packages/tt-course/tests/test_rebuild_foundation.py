@@ -138,7 +138,7 @@ from tinytorch.core.autograd import no_grad
 from tinytorch.core.layers import Linear, Sequential
 from tinytorch.core.losses import cross_entropy
 from tinytorch.core.activations import Tanh
-from tinytorch.core.optim import Adam
+from tinytorch.core.optimizers import Adam
 from tinytorch.core.tensor import Tensor
 from tinytorch.core.training import Trainer
 import inspect, tt_foundation

@@ -23,7 +23,6 @@ class Repository:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._identity: list[str] | None = None
 
     def _git(self, *arguments: str, check: bool = True) -> str:
         if shutil.which("git") is None:
@@ -47,10 +46,8 @@ class Repository:
 
     def _as_someone(self) -> list[str]:
         """Settings that name a user where Git knows none."""
-        if self._identity is None:
-            known = self._git("config", "user.email", check=False) and self._git("config", "user.name", check=False)
-            self._identity = [] if known else ["-c", "user.name=tito", "-c", "user.email=tito@localhost"]
-        return self._identity
+        known = self._git("config", "--name-only", "--get-regexp", r"^user\.(name|email)$", check=False).split()
+        return [] if len(set(known)) == 2 else ["-c", "user.name=tito", "-c", "user.email=tito@localhost"]
 
     def is_there(self) -> bool:
         """Whether the folder is a repository of its own."""

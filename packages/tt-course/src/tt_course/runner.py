@@ -21,12 +21,13 @@ from typing import Any
 
 from tt_course.hook import STARTUP, WORKSPACE
 from tt_course.manifest import Module
-from tt_course.values import Values, read, read_json
+from tt_course.values import Values, read_bytes, records
 
 __all__ = ["Failure", "Job", "Result", "Run", "Started", "Variant", "job_of", "run", "start", "worker_environment"]
 
 Wrap = Callable[[list[str], Path], list[str]]
 PRINTED = 20_000
+ENDED = "ended the process before it was done"
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ class Started:
                 _, complaint = process.communicate()
                 complaint = b"out of time"
             complaints.append(complaint.decode(errors="replace"))
-        why = next((c for c in complaints if c), "")
+        why = next((c for c in complaints if c), "").strip()
         with self._folder:
             return [self._read(out, variant, why) for out, variant in zip(self.outs, self.variants, strict=True)]
 
@@ -190,30 +191,32 @@ class Started:
                 printed = file.read(PRINTED).decode(errors="replace")
         except OSError:
             printed = ""
-        try:
-            loaded = read_json(out / "load.json")
-            error = _failure(loaded.get("error"))
-            load_s = float(loaded.get("seconds", 0.0))
-        except FileNotFoundError:
-            text = complaint.strip() or "the process ended while the framework was loaded"
-            return Run(Failure("no start", text, text), {}, printed)
-        except (ValueError, AttributeError, TypeError) as broken:
-            return Run(Failure("no data", str(broken), str(broken)), {}, printed)
         results: dict[str, Result] = {}
-        ended = False
-        for name in [] if error else (variant.names or self.job.names):
-            try:
-                content = read_json(out / f"{name}.json")
+        loaded: dict[str, Any] | None = None
+        ending = Failure("no result", complaint or "ended the process", complaint or ENDED)
+        try:
+            for content, tables in records(read_bytes(out / "results")):
                 failure = _failure(content.get("error"))
-                values, shown = read(out, content.get("values")), read(out, content.get("shown"))
-                results[name] = Result(values, shown, failure, float(content.get("seconds", 0.0)))
-            except FileNotFoundError:
-                text = "was not reached" if ended else complaint.strip() or "ended the process before it was done"
-                results[name] = Result({}, {}, Failure("no result", text, text), 0.0)
-                ended = True
-            except (ValueError, AttributeError, TypeError) as broken:
-                results[name] = Result({}, {}, Failure("no data", str(broken), str(broken)), 0.0)
-        return Run(error, results, printed, load_s)
+                if loaded is None:
+                    loaded = content
+                    if failure is not None:
+                        return Run(failure, {}, printed)
+                else:
+                    result = Result(tables["values"], tables["shown"], failure, float(content["seconds"]))
+                    results[str(content["name"])] = result
+        except FileNotFoundError:
+            pass
+        except (ValueError, KeyError, TypeError, AttributeError) as broken:
+            ending = Failure("no data", str(broken), f"what it wrote is no data: {broken}")
+        if loaded is None:
+            text = complaint or "the process ended while the framework was loaded"
+            return Run(Failure("no start", text, text), {}, printed)
+        names = variant.names or self.job.names
+        for name in names:
+            if name not in results:
+                results[name] = Result({}, {}, ending, 0.0)
+                ending = Failure("no result", "was not reached", "was not reached")
+        return Run(None, {name: results[name] for name in names}, printed, float(loaded.get("seconds", 0.0)))
 
 
 def _failure(content: Any) -> Failure | None:

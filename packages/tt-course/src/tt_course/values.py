@@ -1,4 +1,4 @@
-"""Values that pass between processes: arrays as ``.npy`` files, the rest as plain JSON. No pickle.
+"""Values that pass between processes: arrays as ``.npy``, the rest as plain JSON. No pickle.
 
 What is read back is data whoever wrote it: nothing in it is run, and its size is bounded.
 """
@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Other", "Value", "Values", "flat", "read", "read_bytes", "read_json", "write"]
+__all__ = ["Array", "Other", "Value", "Values", "flat", "read_bytes", "record", "records"]
 
 Array: TypeAlias = npt.NDArray[Any]
 Value: TypeAlias = "Array | bool | int | float | str | Other | None"
@@ -67,41 +67,67 @@ def flat(name: str, value: Any) -> Iterator[tuple[str, Value]]:
         yield name, Other(type(value).__name__)
 
 
-def write(folder: Path, stem: str, values: Mapping[str, Value]) -> dict[str, Any]:
-    """Write the arrays among ``values`` beside each other; the rest of them as JSON that names those files."""
-    out: dict[str, Any] = {}
-    for i, (name, value) in enumerate(values.items()):
-        if isinstance(value, np.ndarray):
-            file = f"{stem}.{i}.npy"
-            np.save(folder / file, value, allow_pickle=False)
-            out[name] = {"array": file}
-        elif isinstance(value, Other):
-            out[name] = {"other": value.kind}
-        else:
-            out[name] = {"plain": value}
-    return out
+def record(content: Mapping[str, Any], **tables: Mapping[str, Value]) -> bytes:
+    """Some content and tables of values as bytes: a line of JSON, then the arrays that it announces, as ``.npy``."""
+    blobs: list[bytes] = []
+    line: dict[str, Any] = {"content": content, "tables": {}}
+    for table, values in tables.items():
+        entries: dict[str, Any] = {}
+        line["tables"][table] = entries
+        for name, value in values.items():
+            if isinstance(value, np.ndarray):
+                file = io.BytesIO()
+                np.save(file, value, allow_pickle=False)
+                blobs.append(file.getvalue())
+                entries[name] = {"array": len(blobs[-1])}
+            elif isinstance(value, Other):
+                entries[name] = {"other": value.kind}
+            else:
+                entries[name] = {"plain": value}
+    return b"".join([json.dumps(line).encode(), b"\n", *blobs])
 
 
-def read(folder: Path, written: Any) -> Values:
-    """What :func:`write` wrote.
+def records(data: bytes) -> Iterator[tuple[dict[str, Any], dict[str, Values]]]:
+    """The content and tables of each whole record of :func:`record`, one after another.
 
     Raises:
-        ValueError: it is not what that function writes.
+        ValueError: what comes next is no record.
     """
-    if not isinstance(written, dict):
-        raise ValueError("results are no table of values")
-    out: Values = {}
-    for name, entry in written.items():
-        kind, value = next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else ("", None)
-        if kind == "array" and isinstance(value, str) and Path(value).name == value:
-            out[name] = _array(read_bytes(folder / value))
-        elif kind == "other" and isinstance(value, str):
-            out[name] = Other(value[:200])
-        elif kind == "plain" and (value is None or isinstance(value, bool | int | float | str)):
-            out[name] = value
-        else:
-            raise ValueError(f"{name!r} is no value")
-    return out
+    at = 0
+    while at < len(data):
+        end = data.find(b"\n", at)
+        if end < 0:
+            return  # its writer was ended before it was whole
+        try:
+            line = json.loads(data[at:end])
+            content, tables = line["content"], line["tables"]
+            sizes = [entry["array"] for table in tables.values() for entry in table.values() if "array" in entry]
+        except (RecursionError, KeyError, TypeError, AttributeError):
+            raise ValueError("what was written is no record of values") from None
+        if not isinstance(content, dict) or not all(type(size) is int and size >= 0 for size in sizes):
+            raise ValueError("what was written is no record of values")
+        at = end + 1
+        if at + sum(sizes) > len(data):
+            return
+        found: dict[str, Values] = {}
+        for table, entries in tables.items():
+            found[table] = {}
+            for name, entry in entries.items():
+                size = entry.get("array", 0)
+                found[table][name] = _value(name, entry, data[at : at + size])
+                at += size
+        yield content, found
+
+
+def _value(name: str, entry: Mapping[str, Any], blob: bytes) -> Value:
+    kind, value = next(iter(entry.items())) if len(entry) == 1 else ("", None)
+    if kind == "array":
+        return _array(blob)
+    if kind == "other" and isinstance(value, str):
+        return Other(value[:200])
+    if kind == "plain" and (value is None or isinstance(value, bool | int | float | str)):
+        return value
+    raise ValueError(f"{name!r} is no value")
 
 
 def _array(data: bytes) -> Array:
@@ -133,21 +159,9 @@ def read_bytes(path: Path, largest: int = LARGEST_FILE) -> bytes:
         raise
     except OSError as error:
         raise ValueError(f"{path.name} is no plain file: {error.strerror}") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > largest:
+        os.close(descriptor)
+        raise ValueError(f"{path.name} is no plain file of at most {largest:,} bytes")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > largest:
-            raise ValueError(f"{path.name} is no plain file of at most {largest:,} bytes")
         return file.read(largest)
-
-
-def read_json(path: Path, largest: int = 8 << 20) -> Any:
-    """A JSON file.
-
-    Raises:
-        ValueError: it is none.
-        FileNotFoundError: there is none.
-    """
-    try:
-        return json.loads(read_bytes(path, largest))
-    except RecursionError:
-        raise ValueError(f"{path.name} is nested too deeply") from None

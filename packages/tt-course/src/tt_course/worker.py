@@ -106,16 +106,19 @@ def run_variant(job: dict[str, Any], variant: dict[str, Any]) -> None:
         sys.stdout.flush()
         for descriptor in (1, 2):
             os.dup2(printed.fileno(), descriptor)
-    started = time.perf_counter()
-    try:
-        with _limit(job["load_s"]):
-            framework, cases = load(job, files)
-    except BaseException as error:
-        _save(out / "load.json", {"error": described(error, files)})
-        return
-    _save(out / "load.json", {"seconds": time.perf_counter() - started})
-    for name in variant.get("names") or job["names"]:
-        _run_case(job, variant, framework, cases, name, out)
+    with open(out / "results", "wb", buffering=0) as results:
+        started = time.perf_counter()
+        try:
+            with _limit(job["load_s"]):
+                framework, cases = load(job, files)
+        except BaseException as error:
+            results.write(values.record({"error": described(error, files)}))
+            return
+        results.write(values.record({"seconds": time.perf_counter() - started}))
+        seed = variant.get("seed", job["seed"])
+        for name in variant.get("names") or job["names"]:
+            result, returned, shown = answer(job, seed, framework, cases, name, files)
+            results.write(values.record({"name": name, **result}, values=returned, shown=shown))
     sys.stdout.flush()
 
 
@@ -139,16 +142,6 @@ def load(job: dict[str, Any], files: dict[str, str]) -> tuple[ModuleType, Module
     sys.dont_write_bytecode = True
     spec.loader.exec_module(cases)
     return framework, cases
-
-
-def _run_case(
-    job: dict[str, Any], variant: dict[str, Any], framework: ModuleType, cases: ModuleType, name: str, out: Path
-) -> None:
-    seed = variant.get("seed", job["seed"])
-    result, returned, shown = answer(job, seed, framework, cases, name, variant["files"])
-    result["values"] = values.write(out, name, returned)
-    result["shown"] = values.write(out, f"{name}.shown", shown)
-    _save(out / f"{name}.json", result)
 
 
 def answer(
@@ -216,13 +209,6 @@ def _is_machinery(file: str) -> bool:
     """Whether a file is how Python imports, or how this program runs cases."""
     path = Path(file)
     return file.startswith("<frozen") or path.parent == OWN or path.parts[-2:] == ("importlib", "__init__.py")
-
-
-def _save(path: Path, content: Any) -> None:
-    """Write JSON beside its place, then rename, so that who reads finds all of it or nothing."""
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(beside, path)
 
 
 if __name__ == "__main__":

@@ -96,6 +96,7 @@ class SGD(Optimizer):
         )
 
     def _check(self, group: Mapping[str, Any]) -> None:
+        """As every optimizer, and refuse ``nesterov`` without momentum or with dampening."""
         super()._check(group)
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError("SGD needs momentum > 0 and dampening == 0 for nesterov")
@@ -449,6 +450,10 @@ class Muon(Optimizer):
         )
 
     def _check(self, group: Mapping[str, Any]) -> None:
+        """As every optimizer, and refuse parameters that are no matrices and adjustments that do not exist.
+
+        ``adjust_lr_fn`` is None, ``"original"`` or ``"match_rms_adamw"``; the first two are the same.
+        """
         super()._check(group)
         for i, p in enumerate(group["params"]):
             if p.ndim != 2:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from tt_course.check import Check, Outcome, Verdict
 from tt_course.commands.screen import MARKS, console, indented
+from tt_course.manifest import Exercise
 from tt_course.runner import Failure
 from tt_course.values import Value
 
@@ -70,8 +71,20 @@ def _exercises(check: Check) -> Table:
         mark, style = MARKS[verdict.state]
         exercise = verdict.exercise
         points = f"{verdict.points} of {exercise.points}" if verdict.state == "passed" else verdict.state
+        waits = _waits_for(check, verdict)
+        if waits:
+            mark, style, points = *MARKS["to do"], f"needs {waits.label}"
         table.add_row(Text(mark, style), exercise.label, exercise.title, Text(points, style))
     return table
+
+
+def _waits_for(check: Check, verdict: Verdict) -> Exercise | None:
+    """The exercise that does not pass and that this one's first failing case runs through."""
+    failure = verdict.first_failure
+    if failure is None or verdict.state != "failed":
+        return None
+    earlier = check.verdicts[: check.verdicts.index(verdict)]
+    return next((v.exercise for v in earlier if v.state != "passed" and v.exercise.id in failure.case.needs), None)
 
 
 def _values(rows: list[tuple[str, str, Value]]) -> Table:
@@ -112,7 +125,9 @@ def _failure(check: Check, verdict: Verdict, outcome: Outcome, root: Path | None
             rows.append(("expected", found.name, found.expected))
         where = f"{found.name}{'' if found.what.startswith('[') else ' '}{found.what}"
         parts += [Text(), indented(_values(rows)), Text()]
-        parts.append(indented(Text.assemble(("first difference  ", "dim"), (where, "red"))))
+        told = Table.grid(padding=(0, 2))
+        told.add_row(Text("first difference", "dim"), Text(where, "red"))
+        parts.append(indented(told))
     if check.message:
         parts += [Text(), indented(Text.assemble(("A common mistake: ", "bold yellow"), check.message))]
     return parts

@@ -71,7 +71,7 @@ def list_(as_json: bool) -> None:
 
 @milestone.command(
     epilog="Example: tito milestone run 1986 --epochs 2",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    context_settings={"ignore_unknown_options": True},
 )
 @click.argument("which", metavar="YEAR")
 @as_json

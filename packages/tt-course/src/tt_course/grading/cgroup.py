@@ -20,7 +20,7 @@ _ENTER = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 125; shif
 
 
 class ControlGroup:
-    """A group that was made; :meth:`entering` puts a command into it."""
+    """A group that was made; ``entering`` puts a command into it."""
 
     def __init__(self, folders: list[Path]) -> None:
         self.folders = folders

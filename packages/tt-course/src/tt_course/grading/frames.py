@@ -2,7 +2,7 @@
 
 A frame is a line of JSON and then the arrays that the line announces, each the bytes of a ``.npy`` file. Everything is
 measured before memory is taken for it, nothing is unpickled, and what is not as it should be raises
-:class:`DamagedError`. Knows nothing of where the bytes come from and of what they mean.
+``DamagedError``. Knows nothing of where the bytes come from and of what they mean.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class Reader:
                         raise DamagedError("a line that does not end")
                     return
                 self._line = _object(bytes(self._held[:end]))
-                self._sizes = _sizes(self._line, self.left + len(self._held))
                 del self._held[: end + 1]
+                self._sizes = _sizes(self._line, self.left + len(self._held))
             total = sum(self._sizes)
             if len(self._held) < total:
                 return

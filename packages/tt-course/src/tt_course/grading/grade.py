@@ -138,6 +138,8 @@ class Grader:
         self.limits = limits or Limits()
         self.names = [case.name for exercise in module.manifest.exercise for case in module.cases_of(exercise)]
         self._count = itertools.count()
+        self._sessions: set[Session] = set()
+        self._is_stopped = False
         self._folder = tempfile.TemporaryDirectory(prefix="tito-grade-", ignore_cleanup_errors=True)
         try:
             reference = start(
@@ -184,8 +186,16 @@ class Grader:
 
     def grade_all(self, submissions: Sequence[Submission], jobs: int = 1) -> Iterator[Grade]:
         """The grades in the order of the submissions, ``jobs`` of them made at a time."""
-        with ThreadPoolExecutor(jobs) as pool:
+        pool = ThreadPoolExecutor(jobs)
+        try:
             yield from pool.map(self.grade, submissions)
+        except BaseException:  # interrupted, or nobody wants the rest
+            self._is_stopped = True
+            for session in list(self._sessions):
+                session.kill()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def grade(self, submission: Submission) -> Grade:
         """Grade one submission."""
@@ -211,9 +221,16 @@ class Grader:
     def _attempt(self, path: Path, attempt: _Attempt, deadline: float) -> None:
         """Run the cases; where the process ends on the way, go on behind the case that ended it."""
         todo = list(self.names)
-        while todo and attempt.error is None:
+        while todo and attempt.error is None and not self._is_stopped:
             listener = _Listener(todo, attempt)
-            ending = self._session(path, todo, deadline).watch(listener.take)
+            session = self._session(path, todo, deadline)
+            self._sessions.add(session)
+            if self._is_stopped:
+                session.kill()
+            try:
+                ending = session.watch(listener.take)
+            finally:
+                self._sessions.discard(session)
             attempt.printed = (attempt.printed + printable(ending.printed))[:PRINTED]
             attempt.printed_bytes += ending.printed_bytes
             if not todo or attempt.error is not None:
@@ -253,7 +270,7 @@ class Grader:
                 "RLIMIT_CPU": limits.cpu_s,
                 "RLIMIT_NOFILE": limits.open_files,
                 "RLIMIT_FSIZE": limits.file_bytes,
-                "RLIMIT_CORE": 0,
+                "RLIMIT_CORE": 1,  # not 0, which a collector of crashes would be started for all the same
             },
         }
         environment = {
@@ -321,6 +338,7 @@ class Grader:
         if error.kind in ("ended", "no file", "no data"):
             return error.message
         text = name_of_failure(error, self.limits, self.module.manifest.source, self.stage.absent)
+        text = text.replace("/submission/", "")
         own = [line for file, line, _ in error.frames if file.endswith(f"/{self.module.file_name}")]
         return f"{text} (line {own[-1]})" if own and error.kind != "NotImplementedError" else text
 

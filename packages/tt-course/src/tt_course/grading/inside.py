@@ -121,7 +121,7 @@ class Watch:
             if self._from_submission():
                 self.note("process", event)
         elif event in self.FRAMES:
-            if self._from_submission(deepest=2 if event == "sys._getframe" else 0):
+            if self._from_submission(deepest=1 if event == "sys._getframe" else 0):
                 self.note("frames", event)
         elif event == "ctypes.dlopen":
             if self._from_submission():
@@ -132,11 +132,14 @@ class Watch:
                 return
             if self._reference.search(path):
                 self.note("reference", path)
-            elif self._from_submission() and not path.startswith("/tmp/"):
+            elif self._from_submission() and path.rstrip("/") != "/tmp" and not path.startswith("/tmp/"):
                 self.note("file", path)
 
     def _from_submission(self, deepest: int = 0) -> bool:
-        """Whether the submission's code is what led here, other than by importing or by failing."""
+        """Whether the submission's code is what led here, other than by importing or by failing.
+
+        With ``deepest``, only if it is within so many calls, not counting those of ``inspect``.
+        """
         at: FrameType | None = sys._getframe(3)
         depth = 0
         while at is not None:

@@ -30,7 +30,7 @@ def _filled(text: str, limits: Limits) -> str:
     sizes = {
         name: _size(getattr(limits, name)) for name in ("memory_bytes", "file_bytes", "printed_bytes", "result_bytes")
     }
-    times = {name: f"{getattr(limits, name):g}" for name in ("cpu_s", "case_s", "wall_s")}
+    times = {name: f"{getattr(limits, name):g}" for name in ("cpu_s", "load_s", "case_s", "wall_s")}
     return text.format(**sizes, **times, processes=limits.processes, open_files=limits.open_files)
 
 
@@ -45,6 +45,10 @@ def name_of_ending(ending: Ending, limits: Limits) -> str:
     """What a process that ended before its results were there did, or what was done to it."""
     if ending.stopped == "case":
         text = "killed: ran longer than {case_s} s and did not stop when asked to (an endless loop?)"
+    elif ending.stopped == "load":
+        text = "killed: did not load within {load_s} s"
+    elif ending.stopped == "closed":
+        text = "killed: closed the pipe for its results and went on"
     elif ending.stopped == "wall":
         text = "killed: the submission as a whole ran longer than {wall_s} s"
     elif ending.stopped == "printed":

@@ -6,8 +6,8 @@ user's files or environment. The program runs as a user that exists nowhere else
 submissions.
 
 Where bubblewrap is started by root, a user namespace would map the program to root outside it; there the program
-becomes an unprivileged user by itself (:data:`UNPRIVILEGED`, done by the program's first lines), and the filter of
-:mod:`tt_course.grading.seccomp` keeps it from making namespaces. Elsewhere it has a user namespace of its own.
+becomes an unprivileged user by itself in its first lines, and the filter of
+``seccomp`` keeps it from making namespaces. Elsewhere it has a user namespace of its own.
 """
 
 from __future__ import annotations

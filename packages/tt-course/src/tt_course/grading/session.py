@@ -24,7 +24,8 @@ from tt_course.grading.sandbox import Limits
 __all__ = ["Ending", "Session"]
 
 KEPT = 4000  # of what is printed
-Stop = Literal["", "case", "wall", "printed", "results", "damaged"]
+CLOSED_S = 2.0  # a program without its pipes has so long to end
+Stop = Literal["", "load", "case", "wall", "closed", "printed", "results", "damaged"]
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,13 @@ class Ending:
 
 
 class Session:
-    """One process in one sandbox; :meth:`watch` sees it through.
+    """One process in one sandbox; ``watch`` sees it through.
 
     Args:
         command: without the descriptor for the results, which is appended as its last argument.
         job: what the program reads as JSON.
         limits: that this watches over.
-        deadline: the moment of :func:`time.monotonic` at which it is ended, whatever it does.
+        deadline: the moment of ``time.monotonic`` at which it is ended, whatever it does.
         pass_fds: descriptors to leave open for the command.
         environment: the command's; by default this process's.
     """
@@ -97,13 +98,14 @@ class Session:
     def watch(self, take: Callable[[Frame], None]) -> Ending:
         """Give each frame to ``take`` until the program ends, or until there is a reason to end it.
 
-        A :class:`DamagedError` that ``take`` raises is such a reason.
+        A ``DamagedError`` that ``take`` raises is such a reason.
         """
         assert self._process.stdout is not None
         reader = Reader(self.limits.result_bytes)
         stopped: Stop = ""
         damage = ""
         patience = self._started + self.limits.load_s
+        awaited: Stop = "load"
         with selectors.DefaultSelector() as selector:
             selector.register(self._results, selectors.EVENT_READ)
             selector.register(self._process.stdout, selectors.EVENT_READ)
@@ -111,7 +113,7 @@ class Session:
                 while selector.get_map():
                     now = time.monotonic()
                     if now >= min(patience, self.deadline):
-                        stopped = "case" if patience <= self.deadline else "wall"
+                        stopped = awaited if patience <= self.deadline else "wall"
                         break
                     for key, _ in selector.select(min(patience, self.deadline) - now):
                         data = os.read(key.fd, 1 << 16)
@@ -121,6 +123,7 @@ class Session:
                             for frame in reader.feed(data):
                                 take(frame)
                                 if frame.kind in ("begin", "loaded", "result"):
+                                    awaited = "case"
                                     patience = time.monotonic() + self.limits.case_s + self.limits.grace_s
                         else:
                             self._print(data)
@@ -140,17 +143,22 @@ class Session:
         self._printed_bytes += len(data)
         self._printed += data[: max(0, KEPT - len(self._printed))]
 
+    def kill(self) -> None:
+        """End the program and, in a sandbox, all that it started."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def _end(self, stopped: Stop, damage: str) -> Ending:
         """End whatever still runs, and tell how it ended."""
         process = self._process
-        with contextlib.suppress(ProcessLookupError):
-            if stopped:
-                os.killpg(process.pid, signal.SIGKILL)
+        if stopped:
+            self.kill()
         try:
-            code = process.wait(10)
-        except subprocess.TimeoutExpired:  # it closed its pipes and went on
-            stopped = stopped or "wall"
-            os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait(CLOSED_S)
+        except subprocess.TimeoutExpired:
+            stopped = stopped or "closed"
+            self.kill()
             code = process.wait()
         assert process.stdout is not None
         process.stdout.close()

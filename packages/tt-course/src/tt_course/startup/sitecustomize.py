@@ -28,7 +28,8 @@ def _install() -> None:
     except (ImportError, ValueError) as error:
         # To go on would run the reference and call it theirs.
         sys.stderr.write(f"tito: {error}\n")
-        raise SystemExit(2) from None
+        sys.stderr.flush()
+        os._exit(2)  # an exception here would be shown with the tool's traceback
 
 
 _run_the_other_one()

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
 from tt_foundation.activations import ReLU
-from tt_foundation.autograd import no_grad
-from tt_foundation.datasets import batches
+from tt_foundation.datasets import Batch, batches
 from tt_foundation.layers import Dropout, Linear, Sequential
 from tt_foundation.losses import cross_entropy
 from tt_foundation.metrics import accuracy
@@ -22,7 +22,7 @@ from tt_foundation.optim import AdamW
 from tt_foundation.primitive import Array
 from tt_foundation.random import default_rng
 from tt_foundation.schedules import OneCycleLR
-from tt_foundation.tensor import Tensor
+from tt_foundation.training import Trainer
 
 __all__ = ["main"]
 
@@ -40,30 +40,33 @@ def shifted(x: Array, rng: np.random.Generator) -> Array:
     return out.reshape(len(x), -1)
 
 
+class ShiftedBatches:
+    """Batches of images in a random order, all shifted anew every time they are gone through."""
+
+    def __init__(self, x: Array, y: Array, size: int, rng: np.random.Generator) -> None:
+        self.x, self.y, self.size, self.rng = x, y, size, rng
+
+    def __len__(self) -> int:
+        return -(-len(self.x) // self.size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        yield from batches(shifted(self.x, self.rng), self.y, self.size, self.rng)
+
+
 def main(options: argparse.Namespace) -> Result:
     """Train on shifted images; the accuracy is on the test half."""
     data = load(options.data)
-    rng = default_rng()
     model = Sequential(
         [Linear(data.train_x.shape[1], 256), ReLU(), Dropout(0.1), Linear(256, 128), ReLU(), Linear(128, 10)]
     )
     optimizer = AdamW(model.parameters(), weight_decay=0.01)
-    size = 128
-    schedule = OneCycleLR(
-        optimizer, max_lr=3e-3, total_steps=options.epochs * -(-len(data.train_x) // size), pct_start=0.2
+    train = ShiftedBatches(data.train_x, data.train_y, 128, default_rng())
+    schedule = OneCycleLR(optimizer, max_lr=3e-3, total_steps=options.epochs * len(train), pct_start=0.2)
+    trainer = Trainer(
+        model, optimizer, cross_entropy, schedule=schedule, schedule_per="step", metrics={"accuracy": accuracy}
     )
-    for epoch in range(options.epochs):
-        model.train()
-        for batch in batches(shifted(data.train_x, rng), data.train_y, size, rng):
-            optimizer.zero_grad()
-            cross_entropy(model(batch.x), batch.y).backward()
-            optimizer.step()
-            schedule.step()
-        model.eval()
-        with no_grad():
-            test_accuracy = accuracy(model(Tensor(data.test_x)), data.test_y)
-        print(f"epoch {epoch + 1}: test accuracy {test_accuracy:.2%}")
-    return Result(test_accuracy, sum(p.size for p in model.parameters()))
+    history = trainer.fit(train, options.epochs, batches(data.test_x, data.test_y, 1000))
+    return Result(history["val_accuracy"][-1], sum(p.size for p in model.parameters()))
 
 
 if __name__ == "__main__":
@@ -72,5 +75,5 @@ if __name__ == "__main__":
         main,
         "A multi-layer perceptron reads handwriting.",
         data=["mnist", "digits"] if has_mnist else ["digits", "mnist"],
-        epochs=8,
+        epochs={"mnist": 8, "digits": 60},
     )

@@ -371,6 +371,7 @@ def strides_tell_how_far_a_step_is(rng: np.random.Generator, tt: Any, show: Any)
     return {
         "strides": t.strides,
         "strides of T": t.T.strides,
+        "T": t.T,
         "is_view": t.is_view,
         "T.is_view": t.T.is_view,
     }
@@ -514,12 +515,12 @@ def writes_are_entered_in_the_log(rng: np.random.Generator, tt: Any, show: Any) 
 
 
 def writes_that_a_gradient_would_miss(rng: np.random.Generator, tt: Any, show: Any) -> dict[str, Any]:
-    x, y = rng.normal(size=(3,)), rng.normal(size=(3,))
+    x, y = rng.normal(size=(4,)), rng.normal(size=(3,))
     show(x=x, y=y)
-    weight, t, u = tt.Tensor(y, requires_grad=True), tt.Tensor(x.copy()), tt.Tensor(x.copy())
+    weight, t, u = tt.Tensor(y, requires_grad=True), tt.Tensor(x[:3].copy()), tt.Tensor(x.copy())
     memory, other_memory = t.data, u.data
     t += weight
-    u[0] = weight[1]
+    u[1:] = weight
 
     def add_to_weight() -> None:
         nonlocal weight
@@ -528,7 +529,7 @@ def writes_that_a_gradient_would_miss(rng: np.random.Generator, tt: Any, show: A
     return {
         "t += weight": t.data,
         "the memory t had": memory,
-        "u[0] = weight[1]": u.data,
+        "u[1:] = weight": u.data,
         "the memory u had": other_memory,
         "weight += 1": show.raises(add_to_weight).split()[0],
         "weight[0] = 0": show.raises(lambda: weight.__setitem__(0, 0.0)).split()[0],

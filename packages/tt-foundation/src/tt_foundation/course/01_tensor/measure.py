@@ -97,4 +97,3 @@ def _plot(figures: dict[str, list[float]], path: Path) -> None:
     right.set(title="The same elements, another order", ylabel="time, ms")
     figure.savefig(path, dpi=120)
     plt.close(figure)
-    print(f"\nThe picture is in {path}")

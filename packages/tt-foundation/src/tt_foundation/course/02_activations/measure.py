@@ -139,4 +139,3 @@ def _plot(figures: dict[str, list[float]], names: list[str], path: Path) -> None
     right.set(title="The most memory at one time", ylabel="bytes for one element")
     figure.savefig(path, dpi=120)
     plt.close(figure)
-    print(f"\nThe picture is in {path}")

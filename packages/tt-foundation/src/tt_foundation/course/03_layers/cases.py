@@ -346,7 +346,7 @@ def sequential_lets_observers_see_its_layers(rng: np.random.Generator, tt: Any, 
 
 
 def sequential_refuses_what_is_no_layer(rng: np.random.Generator, tt: Any, show: Any) -> dict[str, Any]:
-    place = int(rng.integers(1, 9))
+    place = int(rng.integers(1, 99))
     layers = [tt.ReLU() for _ in range(place)]
     show(place=place, found="abs")
     kind = type(abs).__name__

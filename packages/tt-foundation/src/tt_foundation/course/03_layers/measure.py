@@ -110,4 +110,3 @@ def _plot(figures: dict[str, list[float]], path: Path) -> None:
     )
     figure.savefig(path, dpi=120)
     plt.close(figure)
-    print(f"\nThe picture is in {path}")

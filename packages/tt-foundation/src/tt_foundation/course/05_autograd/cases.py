@@ -39,6 +39,25 @@ def _bend(tt: Any, function: Callable[[Any], Any], x: Any) -> Any:
     return _of(leaf)
 
 
+def _along(tt: Any, function: Callable[[Any], Any], x: Any, direction: Any) -> Any:
+    """The second derivative of a function with one result, along a direction."""
+    leaf = tt.Tensor(x, requires_grad=True)
+    function(leaf).backward(create_graph=True)
+    first = leaf.grad
+    leaf.grad = None
+    if not first.requires_grad:
+        return "the gradient was not recorded"
+    first.backward(direction)
+    return _of(leaf)
+
+
+def _recorded(tt: Any, function: Callable[[Any], Any], x: Any) -> Results:
+    """The gradient of a function with one result, and whether it could be differentiated again."""
+    leaf = tt.Tensor(x, requires_grad=True)
+    function(leaf).backward(create_graph=True)
+    return {"x.grad": _of(leaf), "recorded": bool(leaf.grad.requires_grad)}
+
+
 def recording_stops_inside(rng: np.random.Generator, tt: Any, show: Any) -> Results:
     x = rng.normal(size=(2, 3))
     show(x=x)
@@ -314,6 +333,17 @@ def spread_of_a_sample(rng: np.random.Generator, tt: Any, show: Any) -> Results:
     return _arrived(tt, variance, x=x)
 
 
+def sums_in_operations(rng: np.random.Generator, tt: Any, show: Any) -> Results:
+    x = rng.normal(size=(3, 4))
+    show(x=x)
+
+    def squares(x: Any) -> Any:
+        rows, columns = x.sum(axis=1), x.mean(axis=0)
+        return (rows * rows).sum() + (columns * columns).mean()
+
+    return _recorded(tt, squares, x)
+
+
 def the_largest(rng: np.random.Generator, tt: Any, show: Any) -> Results:
     x = rng.permutation(24).reshape(2, 3, 4) + rng.normal(size=(2, 3, 4)) / 10
     show(x=x)
@@ -334,6 +364,17 @@ def equals_share(rng: np.random.Generator, tt: Any, show: Any) -> Results:
         "x.grad of max": _arrived(tt, lambda x: tt.max(x, axis=1, keepdims=True), g, x=x)["x.grad"],
         "x.grad of min": _arrived(tt, lambda x: tt.min(x, axis=1, keepdims=True), g, x=x)["x.grad"],
     }
+
+
+def extremes_in_operations(rng: np.random.Generator, tt: Any, show: Any) -> Results:
+    x = rng.normal(size=(3, 4))
+    show(x=x)
+
+    def squares(x: Any) -> Any:
+        largest, smallest = x.max(axis=1), x.min(axis=0)
+        return (largest * largest).sum() + (smallest * smallest).sum()
+
+    return _recorded(tt, squares, x)
 
 
 def matrices(rng: np.random.Generator, tt: Any, show: Any) -> Results:
@@ -410,6 +451,17 @@ def repeats_and_types(rng: np.random.Generator, tt: Any, show: Any) -> Results:
     return results
 
 
+def reductions_bend(rng: np.random.Generator, tt: Any, show: Any) -> Results:
+    x, direction = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+    show(x=x, direction=direction)
+
+    def squares(x: Any) -> Any:
+        rows, largest = x.mean(axis=1), x.T.max(axis=1)
+        return (rows * rows).sum() + (largest * largest).sum()
+
+    return {"along the direction": _along(tt, squares, x, direction)}
+
+
 def slices(rng: np.random.Generator, tt: Any, show: Any) -> Results:
     x, g = rng.normal(size=(4, 5)), rng.normal(size=(2, 3))
     show(x=x, g=g)
@@ -439,6 +491,17 @@ def added_at_an_index(rng: np.random.Generator, tt: Any, show: Any) -> Results:
     values, index, g = rng.normal(size=(5,)), rng.integers(0, 3, size=5), rng.normal(size=(3,))
     show(values=values, index=index, g=g)
     return _arrived(tt, lambda values: tt.scatter_add(values, index=index, shape=(3,)), g, values=values)
+
+
+def lookups_bend(rng: np.random.Generator, tt: Any, show: Any) -> Results:
+    x, direction, ids = rng.normal(size=(4, 3)), rng.normal(size=(4, 3)), rng.integers(0, 4, size=5)
+    show(x=x, direction=direction, ids=ids)
+
+    def squares(x: Any) -> Any:
+        rows, part = x[ids], tt.setitem(x, x[:2], index=slice(2, 4))
+        return (rows * rows).sum() + (part * part).sum()
+
+    return {"along the direction": _along(tt, squares, x, direction)}
 
 
 def activations(rng: np.random.Generator, tt: Any, show: Any) -> Results:
