@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tt_foundation import (
     Array,
+    Data,
+    confusion_matrix,
     describe,
     log_softmax,
     plot_confusion_matrix,
@@ -22,6 +24,10 @@ from tt_foundation import (
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from tt_capstone.images import ImageRun
+    from tt_capstone.pipeline import Outcome
+    from tt_capstone.text import TextRun
 
 __all__ = ["write_report"]
 
@@ -40,46 +46,42 @@ def _worst(scores: Array, labels: Array, count: int) -> Array:
     return wrong[np.argsort(at_label[wrong], kind="stable")[:count]]
 
 
-def write_report(
-    path: str,
-    *,
-    title: str,
-    outcome: Mapping[str, Any],
-    summary: str,
-    rows: Sequence[Mapping[str, float]],
-    matrix: Array,
-    images: Array,
-    scores: Array,
-    labels: Array,
-) -> None:
-    """Write a run's report: how it learned, what it takes for what, its worst mistakes, time and memory.
+def write_report(outcome: Outcome, readers: Sequence[ImageRun], data: Data | None, writer: TextRun | None) -> None:
+    """Write a run's report to ``outcome.report_path``, whole or not at all.
+
+    For every reader of images: how it learned, what it takes for what, its worst mistakes; for the writer its curve
+    and what it wrote; time, memory and the machine.
 
     Args:
-        path: of the HTML file, written whole or not at all.
-        title: the heading.
-        outcome: what the run came to (see ``pipeline.Outcome``).
-        summary: the model's table.
-        rows: of the epochs.
-        matrix: the confusion matrix, ``(classes, classes)``.
-        images: the test images, ``(n, height, width)``.
-        scores: the model's, ``(n, classes)``.
-        labels: the right classes, ``(n,)``.
+        outcome: what the run came to.
+        readers: the trained readers of images.
+        data: the images that they were judged with; None where there are no readers.
+        writer: the trained writer of text, if there is one.
     """
-    worst = _worst(scores, labels, 24)
-    titles = [f"{labels[i]}, not {scores[i].argmax()}" for i in worst]
     page = Environment(
         loader=PackageLoader("tt_capstone.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     ).get_template("report.html")
     write_text(
-        path,
+        outcome.report_path,
         page.render(
-            title=title,
             outcome=outcome,
-            summary=summary,
+            readers=[_shown(reader, data) for reader in readers if data is not None],
+            curve=None if writer is None else _picture(plot_learning_curve(writer.rows)),
+            count=0 if data is None else len(data.test_y),
             machine=describe(),
-            curve=_picture(plot_learning_curve(rows)),
-            confusion=_picture(plot_confusion_matrix(matrix)),
-            mistakes=_picture(plot_images(images[worst], titles)) if len(worst) else None,
-            count=len(labels),
         ),
     )
+
+
+def _shown(reader: ImageRun, data: Data) -> dict[str, Any]:
+    """What the page shows of a reader of images."""
+    scores, labels = reader.scores, data.test_y
+    worst = _worst(scores, labels, 24)
+    titles = [f"{labels[i]}, not {scores[i].argmax()}" for i in worst]
+    return {
+        "outcome": reader.outcome,
+        "summary": reader.summary,
+        "curve": _picture(plot_learning_curve(reader.rows)),
+        "confusion": _picture(plot_confusion_matrix(confusion_matrix(scores, labels, 10))),
+        "mistakes": _picture(plot_images(data.test_x[worst, 0], titles)) if len(worst) else None,
+    }
