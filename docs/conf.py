@@ -14,7 +14,6 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.ext.autodoc import FunctionDocumenter
 
-import tt_foundation
 from tt_foundation import __version__
 from tt_foundation.primitive import Primitive, Procedure
 
@@ -91,9 +90,10 @@ def write_api_pages(app: Sphinx) -> None:
 def resolve_public_name(
     app: Sphinx, environment: BuildEnvironment, node: pending_xref, content: TextElement
 ) -> Element | None:
-    """Link a bare name of the package's root, as docstrings write it, to the module that defines it."""
-    target = getattr(tt_foundation, node["reftarget"], None) if node["refdomain"] == "py" else None
-    module = getattr(target, "__module__", None)
+    """Link a bare name of a package's root, as docstrings write it, to the module that defines it."""
+    roots = [importlib.import_module(package) for package in PACKAGES] if node["refdomain"] == "py" else []
+    found = [getattr(root, node["reftarget"]) for root in roots if hasattr(root, node["reftarget"])]
+    module = getattr(found[0], "__module__", None) if found else None
     if module is None:
         return None
     name = f"{module}.{node['reftarget']}"

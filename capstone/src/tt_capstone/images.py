@@ -38,7 +38,7 @@ from tt_foundation import (
 __all__ = ["DEFAULT_EPOCHS", "ImageOutcome", "ImageRun", "load_images", "train_classifier"]
 
 DEFAULT_EPOCHS = {("digits", "mlp"): 15, ("digits", "cnn"): 10, ("mnist", "mlp"): 5, ("mnist", "cnn"): 1}
-"""How often each model sees each data set: what half a minute allows, or what the few digits need."""
+"""How often each model sees each data set, as half a minute allows or the few digits need."""
 
 
 class ImageOutcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ __all__ = ["MODELS", "Config", "Outcome", "run"]
 Kind: TypeAlias = Literal["mlp", "cnn", "gpt"]
 
 MODELS: tuple[Kind, ...] = ("mlp", "cnn", "gpt")
-"""What can be trained: two readers of images and a writer of text."""
+"""What can be trained, two readers of images and a writer of text."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
