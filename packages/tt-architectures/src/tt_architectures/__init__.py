@@ -27,6 +27,7 @@ from tt_architectures import transformers as _transformers
 from tt_architectures import transforms as _transforms
 from tt_architectures import vocabularies as _vocabularies
 from tt_architectures import window as _window
+from tt_architectures import word_vectors as _word_vectors
 from tt_architectures import workers as _workers
 from tt_architectures._version import __version__
 from tt_architectures.attention import *  # noqa: F403
@@ -62,6 +63,7 @@ from tt_architectures.transformers import *  # noqa: F403
 from tt_architectures.transforms import *  # noqa: F403
 from tt_architectures.vocabularies import *  # noqa: F403
 from tt_architectures.window import *  # noqa: F403
+from tt_architectures.word_vectors import *  # noqa: F403
 from tt_architectures.workers import *  # noqa: F403
 
 __all__: list[str] = ["__version__"]
@@ -92,4 +94,5 @@ __all__ += _transforms.__all__
 __all__ += _vgg.__all__
 __all__ += _vocabularies.__all__
 __all__ += _window.__all__
+__all__ += _word_vectors.__all__
 __all__ += _workers.__all__
