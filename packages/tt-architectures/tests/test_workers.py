@@ -320,9 +320,10 @@ def ended(pid: int, within_s: float = 10) -> bool:
     return False
 
 
-def test_ctrl_c_ends_all_with_one_traceback(tmp_path: Path) -> None:
-    process, worker = started(tmp_path, "for _ in results: pass")
-    time.sleep(0.2)
+@pytest.mark.parametrize("body", ["for _ in results: pass", "list(Workers(Call(), 2).map([('sleeps', 60)] * 2))"])
+def test_ctrl_c_ends_all_with_one_traceback_also_of_workers_that_start(tmp_path: Path, body: str) -> None:
+    process, worker = started(tmp_path, body)
+    time.sleep(0.3)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the script and its workers
     _, errors = process.communicate(timeout=20)
     assert process.returncode == -signal.SIGINT
