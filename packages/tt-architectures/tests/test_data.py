@@ -365,17 +365,21 @@ def recipes(cases: Any) -> dict[str, Callable[[int], DataLoader]]:
     augmented = Compose([RandomCrop(2), RandomHorizontalFlip(), cases.add_noise])
     images = TensorDataset(IMAGES, np.arange(50))
     texts = [(np.arange(n + 1), n) for n in range(20)]
+
+    def loader(dataset: Any, size: int, shuffle: bool, workers: int, **options: Any) -> DataLoader:
+        return DataLoader(dataset, size, shuffle, num_workers=workers, persistent_workers=True, rng=rng(1), **options)
+
     return {
-        "images": lambda n: DataLoader(images, 8, True, num_workers=n, transform=augmented, rng=rng(1)),
-        "drawn": lambda n: DataLoader(cases.Drawn(20), 3, True, num_workers=n, transform=cases.add_noise, rng=rng(1)),
-        "padded": lambda n: DataLoader(texts, 4, True, num_workers=n, collate_fn=cases.longest, rng=rng(1)),
-        "stream": lambda n: DataLoader(cases.Stream(20), 3, num_workers=min(n, 1), rng=rng(1)),
+        "images": lambda n: loader(images, 8, True, n, transform=augmented),
+        "drawn": lambda n: loader(cases.Drawn(20), 3, True, n, transform=cases.add_noise),
+        "padded": lambda n: loader(texts, 4, True, n, collate_fn=cases.longest),
+        "stream": lambda n: loader(cases.Stream(20), 3, False, min(n, 1)),
     }
 
 
 @pytest.mark.parametrize("name", ["images", "drawn", "padded", "stream"])
 def test_the_same_seed_gives_the_same_batches_for_any_number_of_workers(cases: Any, name: str) -> None:
-    loaders = [recipes(cases)[name](workers) for workers in (0, 1, 3)]
+    loaders = [recipes(cases)[name](workers) for workers in ((0, 1) if name == "stream" else (0, 1, 2))]
     for _ in range(2):
         alone, *others = [list(loader) for loader in loaders]
         assert len(alone) >= 5
@@ -384,6 +388,9 @@ def test_the_same_seed_gives_the_same_batches_for_any_number_of_workers(cases: A
                 assert (a.x.dtype, a.x.data.strides) == (b.x.dtype, b.x.data.strides)
                 np.testing.assert_array_equal(a.x.data, b.x.data)
                 np.testing.assert_array_equal(a.y.data, b.y.data)
+    assert len(multiprocessing.active_children()) == (1 if name == "stream" else 3)
+    del loaders
+    gc.collect()
     assert not multiprocessing.active_children()
 
 
@@ -422,7 +429,9 @@ def test_two_passes_at_a_time_do_not_disturb_each_other(cases: Any) -> None:
 def test_what_goes_wrong_in_a_worker_is_raised_here_and_ends_all(
     cases: Any, action: str, argument: Any, expected: str
 ) -> None:
-    loader = DataLoader(cases.Trap(40, 20, action, argument), 2, num_workers=2, timeout=0.5)
+    loader = DataLoader(
+        cases.Trap(40, 20, action, argument), 2, num_workers=2, timeout=0.5 if action == "sleeps" else 0
+    )
     with pytest.raises(WorkerError, match=expected):
         list(loader)
     gc.collect()
@@ -436,17 +445,17 @@ def test_workers_are_told_their_number(cases: Any, tmp_path: Path, monkeypatch: 
 
 
 def test_loading_overlaps_training_and_the_wait_says_so(cases: Any) -> None:
-    dataset = cases.Slow(np.zeros((80, 2)), np.zeros(80))
+    dataset = cases.Slow(np.zeros((48, 2)), np.zeros(48))
     alone = DataLoader(dataset, 8)
     list(alone)
-    assert alone.wait_s >= 10 * dataset.seconds
+    assert alone.wait_s >= 6 * dataset.seconds
     loader = DataLoader(dataset, 8, num_workers=1, persistent_workers=True)
     list(loader)
     began = time.monotonic()
     for _ in loader:
         time.sleep(2 * dataset.seconds)  # a training step
-    assert loader.wait_s < 5 * dataset.seconds
-    assert time.monotonic() - began - loader.wait_s >= 20 * dataset.seconds
+    assert loader.wait_s < 4 * dataset.seconds
+    assert time.monotonic() - began - loader.wait_s >= 12 * dataset.seconds
 
 
 def test_a_trainer_resumes_in_the_middle_of_an_epoch_with_the_same_bits(cases: Any, tmp_path: Path) -> None:

@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tt_architectures import Conv2d, LeNet5, MaxPool2d, feature_maps, plot_feature_maps, plot_filters
+from tt_architectures import (
+    Conv2d,
+    LeNet5,
+    MaxPool2d,
+    feature_maps,
+    plot_attention,
+    plot_attention_cost,
+    plot_feature_maps,
+    plot_filters,
+)
 from tt_foundation import ReLU, Sequential
 
 
@@ -58,3 +67,30 @@ def test_other_kernels_are_drawn_channel_by_channel_up_to_a_number() -> None:
 def test_what_is_no_picture_is_refused(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_each_head_gets_a_picture_with_its_tokens_beside() -> None:
+    maps = np.random.default_rng(0).random((1, 3, 2, 4))
+    figure = plot_attention(maps, ["a", "b", "\n", "d"])
+    assert [axes.get_title() for axes in figure.axes] == ["head 0", "head 1", "head 2"]
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["a", "b", "\\n", "d"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["\\n", "d"]
+    np.testing.assert_array_equal(figure.axes[2].images[0].get_array(), -maps[0, 2])
+    assert len(plot_attention(maps[0]).axes) == 3
+
+
+def test_the_cost_is_drawn_in_time_and_bytes() -> None:
+    rows = [{"name": name, "length": n, "seconds": n, "peak_bytes": n * 2**20} for name in "ab" for n in (8, 16)]
+    figure = plot_attention_cost(rows)
+    assert [axes.get_ylabel() for axes in figure.axes] == ["seconds", "MiB at the peak"]
+    assert [line.get_label() for line in figure.axes[1].lines] == ["a", "b"]
+    assert figure.axes[1].lines[0].get_ydata().tolist() == [8, 16]  # type: ignore[union-attr]
+
+
+def test_attention_that_cannot_be_drawn_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"got \(2, 3, 4, 4\)"):
+        plot_attention(np.zeros((2, 3, 4, 4)))
+    with pytest.raises(ValueError, match="4 keys need as many tokens, got 2"):
+        plot_attention(np.zeros((3, 4, 4)), ["a", "b"])
+    with pytest.raises(ValueError, match="at least one row"):
+        plot_attention_cost([])

@@ -1,13 +1,13 @@
 """Worker processes: results in order, and whatever happens to them, it is said at once and nothing is left behind."""
 
 import gc
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def holdings() -> tuple[int, set[str]]:
 @pytest.fixture
 def alone(importable: None) -> Iterator[None]:
     """Nothing may be left behind: no process, no memory with a name, no open file."""
-    Workers(len, 1).close()  # Python's resource tracker runs from the first process on, for good
+    resource_tracker.ensure_running()  # a process of Python's, which runs from the first other one on, for good
     gc.collect()
     before, others = holdings(), set(descendants(os.getpid()))
     yield
@@ -166,13 +166,13 @@ def test_none_ends_the_tasks_and_leaves_the_workers_idle(cases: Any, alone: None
 
 
 def failing(cases: Any, *task: Any, **options: Any) -> tuple[str, float]:
-    """What a pass says in which a task fails that comes third of four, and how long it took to say it."""
-    workers = Workers[Any, Any](cases.Call(), 2, **options)
+    """What a pass says in which the second task fails, and how long it took to say it."""
+    workers = Workers[Any, Any](cases.Call(), 1, **options)
     try:
-        assert list(workers.map([("echo", 0), ("echo", 1)])) == [0, 1]
+        assert list(workers.map([("echo", 0)])) == [0]
         began = time.monotonic()
         with pytest.raises(WorkerError) as caught:
-            list(workers.map([("echo", 0), ("echo", 1), task, ("echo", 3)]))
+            list(workers.map([("echo", 0), task, ("echo", 3)]))
         assert not workers.is_idle
         return str(caught.value), time.monotonic() - began
     finally:
@@ -224,9 +224,9 @@ def test_a_worker_killed_from_outside_is_told_of_at_once(cases: Any, alone: None
 
 
 def test_a_worker_that_hangs_is_told_of_after_the_time_set(cases: Any, alone: None) -> None:
-    message, seconds = failing(cases, "sleeps", 600, timeout_s=0.3)
-    assert "gave nothing for 0.3 s" in message
-    assert 0.3 <= seconds < 5
+    message, seconds = failing(cases, "sleeps", 600, timeout_s=1.5)
+    assert "gave nothing for 1.5 s" in message
+    assert 1.5 <= seconds < 10
 
 
 def test_a_worker_that_is_deaf_to_termination_is_killed(cases: Any, alone: None) -> None:
@@ -271,7 +271,6 @@ def test_a_pass_abandoned_half_way_leaves_nothing(cases: Any, alone: None, how: 
     del workers, results
     gc.collect()
     assert not processes & set(descendants(os.getpid()))
-    assert not multiprocessing.active_children() or how
 
 
 SCRIPT = f"""
@@ -281,9 +280,9 @@ from worker_cases import Call
 from tt_architectures.workers import Workers
 
 def main():
-    workers = Workers(Call(), 2)
+    workers = Workers(Call(), 1)
     results = workers.map(("worker", 0.05) for _ in range(10**9))
-    print(next(results), next(results), flush=True)
+    print(next(results), flush=True)
     ...
 
 if __name__ == "__main__":
@@ -291,8 +290,8 @@ if __name__ == "__main__":
 """
 
 
-def started(tmp_path: Path, body: str) -> tuple[subprocess.Popen[str], list[int]]:
-    """A script that goes on with ``body`` when its two workers are at work, and these."""
+def started(tmp_path: Path, body: str) -> tuple[subprocess.Popen[str], int]:
+    """A script that goes on with ``body`` when its worker is at work, and that worker."""
     (tmp_path / "script.py").write_text(SCRIPT.replace("...", body.replace("\n", "\n    ")))
     process = subprocess.Popen(
         [sys.executable, str(tmp_path / "script.py")],
@@ -300,40 +299,37 @@ def started(tmp_path: Path, body: str) -> tuple[subprocess.Popen[str], list[int]
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env=dict(os.environ, OPENBLAS_NUM_THREADS="1", PYTHONWARNINGS="ignore"),  # Python 3.12 warns of every fork
     )
     assert process.stdout is not None
-    workers = [int(pid) for pid in process.stdout.readline().split()]
-    assert len(workers) == 2, process.communicate()[1]
-    return process, workers
+    worker = process.stdout.readline()
+    assert worker, process.communicate()[1]
+    return process, int(worker)
 
 
-def ended(workers: list[int], within_s: float = 5) -> bool:
-    """Whether the processes end."""
+def ended(pid: int, within_s: float = 10) -> bool:
+    """Whether a process ends; one that nobody has asked how it ended (a zombie: its parent is dead) has."""
     end = time.monotonic() + within_s
     while time.monotonic() < end:
-        if not any(Path(f"/proc/{pid}/stat").exists() and not is_zombie(pid) for pid in workers):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
             return True
         time.sleep(0.02)
     return False
 
 
-def is_zombie(pid: int) -> bool:
-    """Whether a process has ended and nobody has asked how: orphans wait for an init that may not be there."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def test_ctrl_c_ends_all_with_one_traceback(tmp_path: Path) -> None:
-    process, workers = started(tmp_path, "for _ in results: pass")
-    time.sleep(0.2)
+@pytest.mark.parametrize("body", ["for _ in results: pass", "list(Workers(Call(), 2).map([('sleeps', 60)] * 2))"])
+def test_ctrl_c_ends_all_with_one_traceback_also_of_workers_that_start(tmp_path: Path, body: str) -> None:
+    process, worker = started(tmp_path, body)
+    time.sleep(0.3)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the script and its workers
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=20)
     assert process.returncode == -signal.SIGINT
     assert errors.count("Traceback") == 1
     assert errors.rstrip().endswith("KeyboardInterrupt")
-    assert ended(workers)
+    assert ended(worker)
 
 
 @pytest.mark.parametrize(
@@ -341,26 +337,26 @@ def test_ctrl_c_ends_all_with_one_traceback(tmp_path: Path) -> None:
     ["globals().update(kept=(workers, results))", "sys.exit()", "kept = [workers, results]\nkept.append(kept)"],
 )
 def test_the_end_of_the_interpreter_ends_the_workers_in_silence(tmp_path: Path, body: str) -> None:
-    process, workers = started(tmp_path, body)
-    assert process.communicate(timeout=10) == ("", "")
+    process, worker = started(tmp_path, body)
+    assert process.communicate(timeout=20) == ("", "")
     assert process.returncode == 0
-    assert ended(workers)
+    assert ended(worker)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path, signum: int) -> None:
-    process, workers = started(tmp_path, "time.sleep(600)")
+    process, worker = started(tmp_path, "time.sleep(600)")
     process.send_signal(signum)
-    process.communicate(timeout=10)
-    assert ended(workers)
+    process.communicate(timeout=20)
+    assert ended(worker)
 
 
 def test_workers_of_a_killed_parent_end_though_a_fork_of_it_holds_their_pipes(tmp_path: Path) -> None:
     body = "if not os.fork(): time.sleep(20); os._exit(0)\nos.kill(os.getpid(), 9)"
-    process, workers = started(tmp_path, body)
+    process, worker = started(tmp_path, body)
     try:
-        process.wait(timeout=10)
-        assert ended(workers)
+        process.wait(timeout=20)
+        assert ended(worker)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -377,14 +373,14 @@ if not os.fork():
     os._exit(0)
 os.wait()
 print(len([next(results) for _ in range(8)]))"""
-    process, workers = started(tmp_path, body)
+    process, worker = started(tmp_path, body)
     output, errors = process.communicate(timeout=20)
     assert not errors
     assert output.splitlines() == [
         "workers belong to the process that started them; this is a forked copy of it",
         "8",
     ]
-    assert ended(workers)
+    assert ended(worker)
 
 
 def test_a_script_without_a_guard_is_told_of_it(tmp_path: Path) -> None:

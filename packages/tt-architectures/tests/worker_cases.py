@@ -145,7 +145,7 @@ class Trap(Dataset[tuple[float, int]]):
 class Slow(TensorDataset):
     """Takes its time for each batch."""
 
-    seconds = 0.05
+    seconds = 0.1
 
     def __getitems__(self, indices: Any) -> tuple[Array, ...]:
         time.sleep(self.seconds)

@@ -328,7 +328,11 @@ class DataLoader:
             sampler = RandomSampler(dataset, rng=rng) if shuffle else SequentialSampler(dataset)
         self.dataset = dataset
         self.sampler = sampler
-        self.batch_sampler = batch_sampler or BatchSampler(sampler or (), batch_size, drop_last)
+        self.batch_sampler = (
+            BatchSampler(() if sampler is None else sampler, batch_size, drop_last)
+            if batch_sampler is None
+            else batch_sampler
+        )
         self.batch_size = batch_size
         self.drop_last = drop_last
         self.num_workers = num_workers

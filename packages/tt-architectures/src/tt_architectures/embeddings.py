@@ -38,7 +38,7 @@ def embedding(indices: Array, weight: Array, *, padding_idx: int | None = None, 
     """The rows of a table that ``indices`` names: ``(*), (vocab, d) -> (*, d)``.
 
     The row ``padding_idx`` gets no gradient. ``is_sparse``, for a table that no operation made, gives the gradient as
-    :class:`~tt_foundation.Rows`, which cost what the batch touches, not what the table holds.
+    :class:`Rows`, which cost what the batch touches, not what the table holds.
 
     Raises:
         TypeError: the indices are not whole numbers.

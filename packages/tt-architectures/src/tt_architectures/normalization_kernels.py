@@ -19,8 +19,8 @@ __all__: list[str] = []
 
 Needs = tuple[bool, ...]
 
-_BLOCK = 65_536
-"""The most elements of a block: a few such arrays stay in the second-level cache."""
+_BLOCK = 131_072
+"""The most elements of a block: few enough to stay in the caches, enough for the calls not to count."""
 
 _PER_THREAD = 131_072
 """The fewest elements that are worth waking another thread for."""
@@ -226,38 +226,39 @@ def _repeats(count: int, channels: int) -> int:
 
 @kernel(batch_statistics, "numpy")
 def batch_statistics_in_blocks(x: Array, mean: Array, variance: Array) -> Any:
-    """Each block's mean and squares around it, joined in float64 (Chan, Golub and LeVeque, 1979)."""
+    """Sums and sums of squares of what is left when a mean of some pixels is taken out, joined in float64."""
     if x.dtype not in (np.float32, np.float64) or x.ndim < 2 or not x.size:
         return NotImplemented
     lines = _lines(x)
     count, c = lines.shape
     repeats = _repeats(count, c)
     wide = lines.reshape(-1, repeats * c)
-    blocks = -(-len(wide) // _step(wide.shape[1]))
-    sums, squares, sizes = np.empty((blocks, c)), np.empty((blocks, c)), np.empty((blocks, 1))
+    rough = lines[:: max(1, count // 256)].mean(axis=0)  # near the mean, so that the squares lose no digits
+    wide_rough = np.tile(rough, repeats)
+    sums, squares = _block_sums(wide), _block_sums(wide)
+    ones = np.ones(_step(wide.shape[1]), x.dtype)
 
     def block(i: int, at: slice) -> None:
-        part = wide[at]
-        ones = np.ones(len(part), x.dtype)
-        sizes[i] = len(part) * repeats
-        rough = (_fold(np.matmul(ones, part), c) / sizes[i]).astype(x.dtype)
-        centred = part - np.tile(rough, repeats)
-        left = _fold(np.matmul(ones, centred), c)
-        np.multiply(centred, centred, out=centred)
-        sums[i] = rough * sizes[i] + left
-        squares[i] = _fold(np.matmul(ones, centred), c) - left * left / sizes[i]
+        left = wide[at] - wide_rough
+        np.matmul(ones[: len(left)], left, out=sums[i])
+        np.multiply(left, left, out=left)
+        np.matmul(ones[: len(left)], left, out=squares[i])
 
-    _in_blocks(block, len(wide), wide.shape[1])
-    middle = sums.sum(axis=0) / count
-    apart = sums / sizes - middle
-    mean[...] = middle
-    variance[...] = (squares + sizes * apart * apart).sum(axis=0) / count
+    _in_blocks(block, *wide.shape)
+    apart = _by_channel(sums, c) / count
+    mean[...] = rough + apart
+    variance[...] = np.maximum(_by_channel(squares, c) / count - apart * apart, 0)
     return None
 
 
-def _fold(wide: Array, channels: int) -> Array:
-    """Sums of several lines taken as one, by channel, in float64."""
-    return wide.reshape(-1, channels).sum(axis=0, dtype=np.float64)
+def _block_sums(wide: Array) -> Array:
+    """Room for the sum of each block's rows: ``(blocks, wide)``."""
+    return np.empty((-(-len(wide) // _step(wide.shape[1])), wide.shape[1]), wide.dtype)
+
+
+def _by_channel(sums: Array, channels: int) -> Array:
+    """Sums of lines, of which several were taken as one, added by channel in float64."""
+    return sums.reshape(-1, channels).sum(axis=0, dtype=np.float64)
 
 
 @kernel(batch_norm, "numpy")
@@ -313,22 +314,21 @@ def batch_norm_gradient(
     masked = np.empty_like(lines)
     wide, wide_g, wide_out, d = (a.reshape(-1, repeats * c) for a in (lines, _lines(g), _lines(out), masked))
     wide_middle = np.tile(middle, repeats)
-    blocks = -(-len(wide) // _step(wide.shape[1]))
-    sums, products = np.empty((blocks, c)), np.empty((blocks, c))
+    sums, products = _block_sums(wide), _block_sums(wide)
+    ones = np.ones(_step(wide.shape[1]), g.dtype)
 
     def collect(i: int, at: slice) -> None:
-        ones = np.ones(len(wide[at]), g.dtype)
         if activation == "relu":
             np.multiply(wide_g[at], wide_out[at] > 0, out=d[at])
         else:
             d[at] = wide_g[at]
-        sums[i] = _fold(np.matmul(ones, d[at]), c)
         product = np.subtract(wide[at], wide_middle)
+        np.matmul(ones[: len(product)], d[at], out=sums[i])
         product *= d[at]
-        products[i] = _fold(np.matmul(ones, product), c)
+        np.matmul(ones[: len(product)], product, out=products[i])
 
     _in_blocks(collect, *wide.shape)
-    wrt_bias, along = sums.sum(axis=0), products.sum(axis=0)  # sums of g, and of g (x - mean)
+    wrt_bias, along = _by_channel(sums, c), _by_channel(products, c)  # sums of g, and of g (x - mean)
     wrt_weight = along * scale
     factor = scale if weight is None else scale * weight
     times = np.tile(factor.astype(g.dtype), repeats)

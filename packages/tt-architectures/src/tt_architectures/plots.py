@@ -15,7 +15,7 @@ from tt_foundation import Array, Module, Tensor, no_grad, observe, plot_images
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["feature_maps", "plot_feature_maps", "plot_filters"]
+__all__ = ["feature_maps", "plot_attention", "plot_attention_cost", "plot_feature_maps", "plot_filters"]
 
 
 def feature_maps(model: Module[[Tensor], Tensor], x: Array | Tensor) -> dict[str, Array]:
@@ -65,3 +65,62 @@ def plot_filters(weight: Array | Tensor, columns: int = 8, most: int = 64) -> Fi
         largest = np.abs(kernels).max(initial=0) or 1.0
         return plot_images(0.5 + kernels[:most] / (2 * largest), columns=columns)
     return plot_images(kernels.reshape(-1, *kernels.shape[2:])[:most], columns=columns)
+
+
+def plot_attention(weights: Array | Tensor, tokens: Sequence[str] | None = None, columns: int = 4) -> Figure:
+    """Who looks at whom, a picture for each head: ``(heads, q, k)``, or ``(1, heads, q, k)``.
+
+    A row is a query and sums to 1, dark where it looks. See ``attention_maps`` for where to get them.
+
+    Args:
+        weights: of one sequence.
+        tokens: the text of each key; the queries are the last of them.
+        columns: how many pictures stand side by side.
+
+    Raises:
+        ValueError: another shape, or not one token for each key.
+    """
+    maps = weights.data if isinstance(weights, Tensor) else np.asarray(weights)
+    if maps.ndim == 4 and len(maps) == 1:
+        maps = maps[0]
+    if maps.ndim != 3 or not len(maps):
+        raise ValueError(f"attention of one sequence has shape (heads, q, k) or (1, heads, q, k), got {maps.shape}")
+    queries, keys = maps.shape[1:]
+    if tokens is not None and len(tokens) != keys:
+        raise ValueError(f"{keys} keys need as many tokens, got {len(tokens)}")
+    figure = plot_images(-maps, [f"head {i}" for i in range(len(maps))], min(columns, len(maps)))
+    figure.set_size_inches(3 * min(columns, len(maps)), 3.2 * -(-len(maps) // columns))
+    if tokens is not None:
+        shown = [repr(token)[1:-1] for token in tokens]
+        for axes in figure.axes:
+            axes.set_axis_on()
+            axes.set_xticks(range(keys), shown, rotation=90, fontsize=6)
+            axes.set_yticks(range(queries), shown[keys - queries :], fontsize=6)
+    return figure
+
+
+def plot_attention_cost(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Time and memory of attention over the length of a sequence, on scales where a power is a straight line.
+
+    Args:
+        rows: of ``name``, ``length``, ``seconds`` and ``peak_bytes``, as ``benchmarks/attention_cost.py`` measures.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not rows:
+        raise ValueError("the cost of attention needs at least one row")
+    from matplotlib.figure import Figure  # plot_images says what is missing where it is
+
+    figure = Figure(figsize=(10, 3.8), layout="constrained", dpi=120)
+    for i, (key, label) in enumerate([("seconds", "seconds"), ("peak_bytes", "MiB at the peak")]):
+        axes = figure.add_subplot(1, 2, i + 1)
+        for name in dict.fromkeys(row["name"] for row in rows):
+            own = [row for row in rows if row["name"] == name]
+            values = [row[key] / (2**20 if key == "peak_bytes" else 1) for row in own]
+            axes.loglog([row["length"] for row in own], values, marker="o", markersize=3, label=name)
+        axes.set_xlabel("tokens")
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure

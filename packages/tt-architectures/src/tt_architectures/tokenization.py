@@ -191,7 +191,8 @@ class BPETokenizer(Tokenizer):
         special_tokens: their names.
 
     Raises:
-        ValueError: a byte has no token, a merge is of ids or makes bytes that have none, or as :class:`Tokenizer`.
+        ValueError: a byte has no token, or a merge is of ids or makes bytes that have none; or as
+            :class:`~tt_architectures.tokenizer.Tokenizer`.
     """
 
     def __init__(self, pairs: BytePairs, special_tokens: Iterable[str] = ()) -> None:
@@ -333,7 +334,7 @@ class WordPieceTokenizer(Tokenizer):
         lowercase: whether capitals and accents are taken away.
 
     Raises:
-        ValueError: ``unknown`` is not among the special tokens, or as :class:`Tokenizer`.
+        ValueError: ``unknown`` is not among the special tokens, or as :class:`~tt_architectures.tokenizer.Tokenizer`.
     """
 
     def __init__(

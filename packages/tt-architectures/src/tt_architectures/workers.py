@@ -22,7 +22,7 @@ import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from multiprocessing import connection, reduction
+from multiprocessing import connection, reduction, resource_tracker
 from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, TypeVar
 
@@ -174,7 +174,9 @@ class _Worker:
         self.process = context.Process(
             target=_work, args=(number, theirs, program, memories, os.getpid()), name=f"tt-worker-{number}", daemon=True
         )
-        # Ctrl-C goes to the whole group; one that is just starting shall not print a traceback for it.
+        # Ctrl-C goes to the whole group; one that is just starting shall not print a traceback for it. The first start
+        # also starts Python's resource tracker, which would unblock the signal on the way.
+        resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self.process.start()

@@ -45,7 +45,10 @@ _BATCH = 128
 
 
 def network(channels: int, size: int, classes: int) -> Sequential:
-    """Five convolutions, a pool after the second, fourth and fifth: ``(n, channels, size, size) -> (n, classes)``."""
+    """Five convolutions, a pool after the second, fourth and fifth: ``(n, channels, size, size) -> (n, classes)``.
+
+    For 32 x 32 colour images and ten classes: 160,234 parameters, 58 million floating-point operations an image.
+    """
     layers: list[Module[[Tensor], Tensor]] = []
     for inputs, outputs, is_pooled in [
         (channels, 32, False), (32, 32, True), (32, 64, False), (64, 64, True), (64, 128, True)
