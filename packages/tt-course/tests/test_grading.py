@@ -179,6 +179,21 @@ def test_a_submission_that_never_ends_is_ended_in_time(vectors: Module, honest: 
 
 
 @sandboxed
+@pytest.mark.parametrize("has_group", [True, False], ids=["group", "no group"])
+def test_memory_of_all_processes_is_limited(
+    has_group: bool, vectors: Module, honest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork = "if not os.fork():\n        kept = np.ones(13 << 20)\n        time.sleep(60)"
+    body = f"import os, time\nfor _ in range(6):\n    {fork}\ntime.sleep(60)"
+    if not has_group:
+        monkeypatch.setattr("tt_course.grading.session.make_group", lambda *_: None)
+    with Grader(vectors, find_sandbox(), limits=Limits(memory_bytes=400 << 20, case_s=30)) as grader:
+        grade = grader.grade(submitted(with_bodies(honest, {"scaled": body})))
+    assert grade.exercises[1].reason == "killed: memory limit (400 MiB for all its processes)"
+    assert grade.points == 8
+
+
+@sandboxed
 def test_grading_that_is_interrupted_ends_what_runs(vectors: Module, honest: str) -> None:
     body = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
     loop = submitted(with_bodies(honest, {"total": body}))

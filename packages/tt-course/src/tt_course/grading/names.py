@@ -43,7 +43,9 @@ def _size(count: int) -> str:
 
 def name_of_ending(ending: Ending, limits: Limits) -> str:
     """What a process that ended before its results were there did, or what was done to it."""
-    if ending.stopped == "case":
+    if ending.stopped == "memory" or ending.hit_memory:
+        text = "killed: memory limit ({memory_bytes} for all its processes)"
+    elif ending.stopped == "case":
         text = "killed: ran longer than {case_s} s and did not stop when asked to (an endless loop?)"
     elif ending.stopped == "load":
         text = "killed: did not load within {load_s} s"
@@ -57,8 +59,6 @@ def name_of_ending(ending: Ending, limits: Limits) -> str:
         text = "killed: more than {result_bytes} came in place of results"
     elif ending.stopped == "damaged":
         return f"killed: wrote into the results what is no result ({ending.damage})"
-    elif ending.hit_memory:
-        text = "killed: memory limit ({memory_bytes} for all its processes)"
     elif ending.code < 128:
         return f"ended itself with exit code {ending.code} before returning results"
     elif (ended := _SIGNALS.get(ending.code - 128)) is not None:  # type: ignore[call-overload]  # signals are ints
