@@ -121,6 +121,17 @@ def test_a_file_that_does_not_load_is_told_once(grader: Grader, text: str, probl
 
 
 @sandboxed
+def test_nobody_is_graded_where_the_reference_fails(vectors: Module, toy_tier: Tier) -> None:
+    with Grader(vectors, find_sandbox()) as grader:
+        grader.prove()
+        (grader.stage.site / "toy_tier" / "polygons.py").unlink()
+        with pytest.raises(CourseError, match=r"even the reference fails exercise 91\.1: ImportError"):
+            grader.prove()
+    with Grader(toy_tier.modules[1], find_sandbox()) as grader:
+        grader.prove()
+
+
+@sandboxed
 def test_ordinary_code_is_not_suspected(grader: Grader, honest: str) -> None:
     top = """
 import collections, dataclasses, enum, functools, inspect, tempfile, typing, warnings

@@ -83,6 +83,7 @@ def grade(
     sandbox = _sandbox(trust)
     limits = Limits(memory_bytes=memory << 20, case_s=case_time, wall_s=wall, cpu_s=max(1, int(wall)))
     with Grader(found, sandbox, seed=seed, limits=limits) as grader:
+        grader.prove()
         for warning in grader.warnings:
             click.echo(f"warning: {warning}", err=True)
         grades = []
