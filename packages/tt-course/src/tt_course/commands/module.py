@@ -230,7 +230,7 @@ def hint(exercise: str | None, level: int | None, as_json: bool) -> None:
     """Give the next hint for an exercise, such as 05.3; without one, for the first that does not pass."""
     workspace = find()
     m, e = _exercise(workspace, exercise)
-    count = workspace.progress.hint(m.name, e.id) if level is None else level
+    count = workspace.progress.hint(m.name, e.id, len(e.hints)) if level is None else level
     shown = min(count, len(e.hints))
     if as_json:
         return _print({"exercise": e.id, "level": shown, "of": len(e.hints), "hint": e.hints[shown - 1]})
