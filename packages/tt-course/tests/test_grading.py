@@ -280,6 +280,29 @@ def test_the_sandbox_shows_its_own_files_only(grader: Grader, honest: str) -> No
 
 
 @sandboxed
+def test_no_file_in_the_sandbox_holds_the_reference(grader: Grader, vectors: Module) -> None:
+    body = """
+import json, os
+found, looked_at = [], 0
+for top in ("/cases", "/engine", "/etc", "/others", "/site", "/submission", "/tmp"):
+    for at, _, names in os.walk(top):
+        for name in names:
+            with open(os.path.join(at, name), "rb") as file:
+                text = file.read(5_000_000)
+            looked_at += 1
+            if b"dot needs" + b" equal" in text or b"toy_tier/" + b"vectors" in text:
+                found.append(os.path.join(at, name))
+print(json.dumps([found, looked_at]), flush=True)
+os._exit(0)
+"""
+    starter = blanked(vectors, vectors.manifest.exercise)
+    grade = grader.grade(submitted(with_bodies(starter, {"scaled": body})))
+    found, looked_at = json.loads(grade.printed.splitlines()[0])
+    assert found == []
+    assert looked_at > 500
+
+
+@sandboxed
 def test_the_sandbox_has_no_bytecode_of_what_is_absent(grader: Grader, honest: str) -> None:
     names = said(grader, honest, "sorted(os.listdir('/site/toy_tier/__pycache__'))")
     assert [name.partition(".")[0] for name in names] == ["__init__", "polygons"]
