@@ -121,6 +121,17 @@ def test_a_file_that_does_not_load_is_told_once(grader: Grader, text: str, probl
 
 
 @sandboxed
+def test_nobody_is_graded_where_the_reference_fails(vectors: Module, toy_tier: Tier) -> None:
+    with Grader(vectors, find_sandbox()) as grader:
+        grader.prove()
+        (grader.stage.site / "toy_tier" / "polygons.py").unlink()
+        with pytest.raises(CourseError, match=r"even the reference fails exercise 91\.1: ImportError"):
+            grader.prove()
+    with Grader(toy_tier.modules[1], find_sandbox()) as grader:
+        grader.prove()
+
+
+@sandboxed
 def test_ordinary_code_is_not_suspected(grader: Grader, honest: str) -> None:
     top = """
 import collections, dataclasses, enum, functools, inspect, tempfile, typing, warnings
@@ -176,6 +187,21 @@ def test_a_submission_that_never_ends_is_ended_in_time(vectors: Module, honest: 
         grade = grader.grade(submitted(with_bodies(honest, {"total": body})))
     assert time.monotonic() - started < 15
     assert grade.problem == "killed: the submission as a whole ran longer than 3 s"
+
+
+@sandboxed
+@pytest.mark.parametrize("has_group", [True, False], ids=["group", "no group"])
+def test_memory_of_all_processes_is_limited(
+    has_group: bool, vectors: Module, honest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork = "if not os.fork():\n        kept = np.ones(13 << 20)\n        time.sleep(60)"
+    body = f"import os, time\nfor _ in range(6):\n    {fork}\ntime.sleep(60)"
+    if not has_group:
+        monkeypatch.setattr("tt_course.grading.session.make_group", lambda *_: None)
+    with Grader(vectors, find_sandbox(), limits=Limits(memory_bytes=400 << 20, case_s=30)) as grader:
+        grade = grader.grade(submitted(with_bodies(honest, {"scaled": body})))
+    assert grade.exercises[1].reason == "killed: memory limit (400 MiB for all its processes)"
+    assert grade.points == 8
 
 
 @sandboxed
@@ -251,6 +277,29 @@ def test_the_sandbox_shows_its_own_files_only(grader: Grader, honest: str) -> No
     assert engine == ["__init__.py", "__pycache__", "hook.py", "values.py", "worker.py"]
     assert scratch == []
     assert devices == ["null", "random", "urandom", "zero"]
+
+
+@sandboxed
+def test_no_file_in_the_sandbox_holds_the_reference(grader: Grader, vectors: Module) -> None:
+    body = """
+import json, os
+found, looked_at = [], 0
+for top in ("/cases", "/engine", "/etc", "/others", "/site", "/submission", "/tmp"):
+    for at, _, names in os.walk(top):
+        for name in names:
+            with open(os.path.join(at, name), "rb") as file:
+                text = file.read(5_000_000)
+            looked_at += 1
+            if b"dot needs" + b" equal" in text or b"toy_tier/" + b"vectors" in text:
+                found.append(os.path.join(at, name))
+print(json.dumps([found, looked_at]), flush=True)
+os._exit(0)
+"""
+    starter = blanked(vectors, vectors.manifest.exercise)
+    grade = grader.grade(submitted(with_bodies(starter, {"scaled": body})))
+    found, looked_at = json.loads(grade.printed.splitlines()[0])
+    assert found == []
+    assert looked_at > 500
 
 
 @sandboxed

@@ -43,7 +43,7 @@ def test_a_modules_way_is_noted(progress: Progress, chain: Tier) -> None:
 
 
 def test_hints_are_counted(progress: Progress) -> None:
-    assert [progress.hint("01_numbers", "1.1") for _ in range(2)] == [1, 2]
+    assert [progress.hint("01_numbers", "1.1", 2) for _ in range(3)] == [1, 2, 2]
     assert progress.hint("01_numbers", "1.2") == 1
     assert progress.exercises("01_numbers")["1.1"].hints == 2
 

@@ -92,6 +92,21 @@ def test_an_endless_case_is_stopped_and_the_others_run(chain: Tier, tmp_path: Pa
     assert found.results["half"].error is None
 
 
+def test_after_two_endless_cases_nobody_waits_for_a_third(chain: Tier, tmp_path: Path) -> None:
+    job = job_of(chain.modules[0], ("twice", "sums", "half"), 3)
+    quick = type(job)(**{**vars(job), "case_s": 0.3})
+    found = run(quick, [learner(chain, tmp_path, "return np.multiply(x, 2)", "while True: pass")])[0]
+    kinds = [result.error.text for result in found.results.values() if result.error]
+    assert kinds == [*["out of time: stopped after 0.3 s"] * 2, "was not run, as 2 cases before it ran out of time"]
+
+
+def test_endless_printing_ends_in_an_error(chain: Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = "import resource; print('x' * (resource.getrlimit(resource.RLIMIT_FSIZE)[0] + 1), flush=True)"
+    error = ran(chain, learner(chain, tmp_path, "return np.multiply(x, 2)", body))[0].results["twice"].error
+    assert error is not None
+    assert "File too large" in error.message
+
+
 def test_what_alarms_do_not_stop_is_ended_by_the_limit(chain: Tier, tmp_path: Path) -> None:
     body = "import signal; signal.signal(signal.SIGALRM, signal.SIG_IGN)\n    while True: pass"
     found = ran(chain, learner(chain, tmp_path, "return np.multiply(x, 2)", body), limit_s=2)[0]

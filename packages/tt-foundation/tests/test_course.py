@@ -5,10 +5,12 @@ Whether the cases pass, and catch what they must, is verified by the course engi
 
 import ast
 import importlib.metadata
+import importlib.util
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tt_foundation
@@ -66,3 +68,28 @@ def test_there_are_cases_mistakes_questions_and_a_measurement(module: dict[str, 
     assert len(module["mistake"]) >= 5
     assert len(module["reflection"]) == 3
     assert "main" in names_of(folder / module["measurement"]["script"])
+
+
+def test_checkpoints_and_milestones_need_modules_that_there_are_and_name_programs_that_exist() -> None:
+    numbers = {module["number"] for module in MODULES.values()}
+    assert [point["number"] for point in TIER["checkpoint"]] == list(range(8))
+    assert {point["name"] for point in TIER["checkpoint"]} <= names_of(PACKAGE / "course" / "checkpoints.py")
+    assert all(set(point.get("modules", [])) <= numbers for point in TIER["checkpoint"])
+    for milestone in TIER["milestone"]:
+        assert set(milestone["needs"]) <= numbers
+        assert importlib.util.find_spec(milestone["module"]) is not None
+        assert milestone["thresholds"]
+
+
+@pytest.mark.parametrize("name", [point["name"] for point in TIER["checkpoint"]])
+def test_a_checkpoint_returns_the_same_for_the_same_numbers_and_something_else_for_others(name: str) -> None:
+    spec = importlib.util.spec_from_file_location("checkpoints", PACKAGE / "course" / "checkpoints.py")
+    assert spec is not None
+    assert spec.loader is not None
+    programs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(programs)
+    one, again, other = (
+        getattr(programs, name)(np.random.default_rng(seed), tt_foundation, lambda **inputs: None) for seed in (1, 1, 2)
+    )
+    assert all(np.array_equal(np.asarray(one[key]), np.asarray(again[key])) for key in one)
+    assert any(not np.array_equal(np.asarray(one[key]), np.asarray(other[key])) for key in one)

@@ -34,8 +34,7 @@ def examine() -> Iterator[Finding]:
     found = subprocess.run([git, "--version"], capture_output=True, text=True).stdout.strip() if git else "not there"
     yield Finding("git", found, git is not None, "On Debian: apt install git")
     yield _asked("numpy", _numpy)
-    sandbox = shutil.which("bwrap")
-    yield Finding("bubblewrap", sandbox or "not there: only `tito grade` needs it", True)
+    yield _sandbox()
     yield _asked("tiers", lambda: ", ".join(f"{t.name} {t.version}" for t in tiers()), "pip install tt-foundation")
     try:
         for tier in tiers():
@@ -46,6 +45,15 @@ def examine() -> Iterator[Finding]:
         return
     yield Finding("workspace", str(workspace.root), True)
     yield from _workspace(workspace)
+
+
+def _sandbox() -> Finding:
+    from tt_course.grading.sandbox import NoSandboxError, find_sandbox
+
+    try:
+        return Finding("sandbox", find_sandbox().bwrap, True)
+    except NoSandboxError as error:
+        return Finding("sandbox", f"{error} (only `tito grade` needs it)", True)
 
 
 def _course(tier: Tier) -> str:

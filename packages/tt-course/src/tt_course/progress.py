@@ -150,11 +150,11 @@ class Progress:
             )
         self._do(*statements)
 
-    def hint(self, module: str, exercise: str) -> int:
-        """Note that one more hint is read; how many that makes."""
+    def hint(self, module: str, exercise: str, most: int = 3) -> int:
+        """Note that one more hint is read, of ``most`` that there are; how many that makes."""
         rows = self._do(
             ("INSERT OR IGNORE INTO exercise (module, id) VALUES (?, ?)", (module, exercise)),
-            ("UPDATE exercise SET hints = hints + 1 WHERE module = ? AND id = ?", (module, exercise)),
+            ("UPDATE exercise SET hints = min(hints + 1, ?) WHERE module = ? AND id = ?", (most, module, exercise)),
             ("SELECT hints FROM exercise WHERE module = ? AND id = ?", (module, exercise)),
         )
         return int(rows[0][0])

@@ -22,6 +22,7 @@ from typing import Any
 from tt_course.hook import STARTUP, WORKSPACE
 from tt_course.manifest import Module
 from tt_course.values import Values, read_bytes, records
+from tt_course.worker import OUT_OF_TIME, PATIENCE
 
 __all__ = ["Failure", "Job", "Result", "Run", "Started", "Variant", "job_of", "run", "start", "worker_environment"]
 
@@ -211,6 +212,10 @@ class Started:
         if loaded is None:
             text = complaint or "the process ended while the framework was loaded"
             return Run(Failure("no start", text, text), {}, printed)
+        late = sum(1 for r in results.values() if r.error is not None and r.error.kind == OUT_OF_TIME)
+        if late >= PATIENCE:
+            text = f"was not run, as {late} cases before it ran out of time"
+            ending = Failure("no result", text, text)
         names = variant.names or self.job.names
         for name in names:
             if name not in results:

@@ -16,12 +16,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "Other", "Value", "Values", "flat", "read_bytes", "record", "records"]
+__all__ = ["LARGEST_FILE", "Array", "Other", "Value", "Values", "flat", "read_bytes", "record", "records"]
 
 Array: TypeAlias = npt.NDArray[Any]
 Value: TypeAlias = "Array | bool | int | float | str | Other | None"
 Values: TypeAlias = dict[str, Value]
 LARGEST_FILE = 256 << 20
+"""How many bytes a file of results, or of what was printed, may have."""
 
 
 class Other:

@@ -28,9 +28,12 @@ import numpy as np
 
 from tt_course import hook, values
 
-__all__ = ["Show", "answer", "described", "load", "main", "run_variant"]
+__all__ = ["OUT_OF_TIME", "PATIENCE", "Show", "answer", "described", "load", "main", "run_variant"]
 
 OWN = Path(__file__).parent
+OUT_OF_TIME = "out of time"
+PATIENCE = 2
+"""After so many cases that ran out of time no further ones are run."""
 
 
 class OutOfTimeError(BaseException):
@@ -102,6 +105,7 @@ def run_variant(job: dict[str, Any], variant: dict[str, Any]) -> None:
     """Load one version of the framework and run the cases on it; the results go into the variant's folder."""
     out = Path(variant["out"])
     files = variant["files"]
+    _limit_files()
     with open(out / "printed.txt", "wb", buffering=0) as printed:
         sys.stdout.flush()
         for descriptor in (1, 2):
@@ -116,9 +120,13 @@ def run_variant(job: dict[str, Any], variant: dict[str, Any]) -> None:
             return
         results.write(values.record({"seconds": time.perf_counter() - started}))
         seed = variant.get("seed", job["seed"])
+        out_of_time = 0
         for name in variant.get("names") or job["names"]:
             result, returned, shown = answer(job, seed, framework, cases, name, files)
             results.write(values.record({"name": name, **result}, values=returned, shown=shown))
+            out_of_time += result.get("error", {}).get("type") == OUT_OF_TIME
+            if out_of_time == PATIENCE:
+                break  # the others would only keep the learner waiting
     sys.stdout.flush()
 
 
@@ -169,6 +177,17 @@ def answer(
     return result, returned, show.shown
 
 
+def _limit_files() -> None:
+    """Let no file grow without end, where the system has such limits: endless printing ends in an error."""
+    try:
+        import resource
+    except ImportError:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    largest = values.LARGEST_FILE if hard == resource.RLIM_INFINITY else min(values.LARGEST_FILE, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, hard))
+
+
 @contextmanager
 def _limit(seconds: float) -> Any:
     """Raise :class:`OutOfTimeError` in the block after so many seconds, where the system has alarms."""
@@ -201,7 +220,9 @@ def described(error: BaseException, files: dict[str, str]) -> dict[str, Any]:
     if isinstance(error, SyntaxError) and error.filename in own:
         kept = []  # the error itself says where
     last = "".join(traceback.format_exception_only(error)).rstrip()
-    name = "out of time" if isinstance(error, OutOfTimeError) else type(error).__name__
+    name = type(error).__name__
+    if isinstance(error, OutOfTimeError):
+        name, last = OUT_OF_TIME, f"out of time: {error}"
     return {"type": name, "message": str(error), "text": last, "frames": kept[-12:]}
 
 

@@ -203,6 +203,7 @@ class Workspace:
         text = starter_of(module, self.settings.path)  # before anything is changed
         self.save("Keep work")
         branch = self.git.begin_branch(f"module/{module.name}")
+        self._write_framework(self.completed)  # a tier may have got further modules
         self.write_starter(module, text, notebook=notebook)
         self.save(f"Start {module.label} {module.manifest.title}")
         self.progress.start(module.name, module.tier.version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -83,6 +84,7 @@ def grade(
     sandbox = _sandbox(trust)
     limits = Limits(memory_bytes=memory << 20, case_s=case_time, wall_s=wall, cpu_s=max(1, int(wall)))
     with Grader(found, sandbox, seed=seed, limits=limits) as grader:
+        grader.prove()
         for warning in grader.warnings:
             click.echo(f"warning: {warning}", err=True)
         grades = []
@@ -131,13 +133,16 @@ def _sandbox(trust: bool) -> Sandbox | None:
 
 
 def _missed(grade: Grade) -> Iterator[tuple[str, str]]:
-    """The exercises without points, each with the reason; those not written yet in one line."""
-    to_do = [e.exercise.label for e in grade.exercises if e.is_to_do]
-    for e in grade.exercises:
-        if not e.points and not e.is_to_do:
-            yield f"{e.exercise.label} {e.case}".strip(), e.reason
-    if to_do:
-        yield ", ".join(to_do), "not written yet"
+    """The exercises without points, each with the reason; runs of those not written yet in one line."""
+    from tt_course.grading.names import TO_DO
+
+    for is_to_do, group in itertools.groupby(grade.exercises, lambda e: e.is_to_do):
+        run = list(group)
+        if is_to_do:
+            labels = [e.exercise.label for e in run]
+            yield labels[0] if len(labels) == 1 else f"{labels[0]} to {labels[-1]}", TO_DO
+        else:
+            yield from ((f"{e.exercise.label} {e.case}".strip(), e.reason) for e in run if not e.points)
 
 
 def _print(grader: Grader, grades: list[Grade]) -> None:

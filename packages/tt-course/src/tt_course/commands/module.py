@@ -72,7 +72,7 @@ def list_(as_json: bool) -> None:
             m.label,
             Text(m.manifest.title, "bold" if state != "to do" else ""),
             Text(m.manifest.question, "" if state == "started" else "dim"),
-            Text(points, style),
+            Text(points, style, justify="right"),
         )
     out = console()
     out.print(table)
@@ -128,7 +128,8 @@ def start(number: str | None, notebook: bool, as_json: bool) -> None:
     table = Table.grid(padding=(0, 2))
     for exercise in m.manifest.exercise:
         names = ", ".join(exercise.definitions)
-        table.add_row("", exercise.label, exercise.title, Text(names, "dim"), f"{exercise.points} points")
+        points = Text(f"{exercise.points} points", justify="right")
+        table.add_row("", exercise.label, exercise.title, Text(names, "dim"), points)
     out.print(table)
     out.print()
     if missing:
@@ -229,7 +230,7 @@ def hint(exercise: str | None, level: int | None, as_json: bool) -> None:
     """Give the next hint for an exercise, such as 05.3; without one, for the first that does not pass."""
     workspace = find()
     m, e = _exercise(workspace, exercise)
-    count = workspace.progress.hint(m.name, e.id) if level is None else level
+    count = workspace.progress.hint(m.name, e.id, len(e.hints)) if level is None else level
     shown = min(count, len(e.hints))
     if as_json:
         return _print({"exercise": e.id, "level": shown, "of": len(e.hints), "hint": e.hints[shown - 1]})
@@ -300,7 +301,9 @@ def complete(number: str | None, seed: int | None, as_json: bool) -> None:
     done = {module.number for module in workspace.learners()}
     open_now = [s for t in workspace.tiers for s in t.manifest.milestone if m.number in s.needs and {*s.needs} <= done]
     for stone in open_now:
-        line = Text.assemble("A milestone is open: ", (f"tito milestone run {stone.year}", "cyan"), f"  {stone.name}")
+        line = Text.assemble(
+            "A milestone is open: ", (f"tito milestone run {stone.year}", "cyan"), f"  {stone.title or stone.name}"
+        )
         out.print()
         out.print(line)
     _print_next(workspace)
@@ -308,6 +311,7 @@ def complete(number: str | None, seed: int | None, as_json: bool) -> None:
 
 
 def _print_rubric(m: Module) -> None:
+    from rich.table import Table
     from rich.text import Text
 
     from tt_course.commands.screen import console, indented
@@ -316,8 +320,10 @@ def _print_rubric(m: Module) -> None:
     for reflection in m.manifest.reflection:
         out.print()
         out.print(Text(reflection.question.strip(), "italic"))
+        table = Table.grid(padding=(0, 1))
         for point in reflection.rubric:
-            out.print(indented(Text(f"- {point.strip()}")))
+            table.add_row("-", Text(point.strip()))
+        out.print(indented(table))
 
 
 @module.command(epilog="Example: tito module status 05")
@@ -357,7 +363,8 @@ def status(number: str | None, as_json: bool) -> None:
         known = rows.get(e.id)
         mark, style = MARKS[known.state if known else "to do"]
         hints = f"{known.hints} hint{'s' * (known.hints > 1)}" if known and known.hints else ""
-        table.add_row("", Text(mark, style), e.label, e.title, f"{e.points} points", Text(hints, "yellow"))
+        points = Text(f"{e.points} points", justify="right")
+        table.add_row("", Text(mark, style), e.label, e.title, points, Text(hints, "yellow"))
     out.print(table)
     out.print()
     facts = Table.grid(padding=(0, 2))

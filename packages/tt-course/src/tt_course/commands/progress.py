@@ -40,7 +40,7 @@ def progress(html: Path | None, as_json: bool) -> None:
     table = Table.grid(padding=(0, 2))
     for m in content["modules"]:
         filled = round(BAR * m["passed"] / m["exercises"]) if m["exercises"] else 0
-        bar = Text.assemble(("━" * filled, "green"), ("━" * (BAR - filled), "dim"))
+        bar = Text.assemble(("━" * filled, "green"), ("─" * (BAR - filled), "dim"))
         hints = f"{m['hints']} hints" if m["hints"] > 1 else "1 hint" if m["hints"] else ""
         points = Text(f"{m['points']} of {m['total']}", justify="right")
         style = {"complete": "green", "started": "yellow"}.get(m["state"], "dim")

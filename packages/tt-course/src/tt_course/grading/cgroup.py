@@ -66,6 +66,7 @@ def make_group(memory_bytes: int, processes: int) -> ControlGroup | None:
         "memory.swap.max": 0,
         "memory.oom.group": 1,
         "memory.limit_in_bytes": memory_bytes,
+        "memory.memsw.limit_in_bytes": memory_bytes,
         "pids.max": processes,
     }
     for version in (_parents_v2(), _parents_v1()):

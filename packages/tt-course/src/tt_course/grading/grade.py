@@ -32,6 +32,7 @@ from tt_course.runner import Failure, Result, Run, Variant, job_of, start
 __all__ = ["ExerciseGrade", "Grade", "Grader"]
 
 PRINTED = 2000
+LONGEST_REASON = 400
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,20 @@ class Grader:
             for exercise in self.module.manifest.exercise
             if not any(case.name in self.varying for case in self.module.cases_of(exercise))
         ]
+
+    def prove(self) -> None:
+        """Grade the reference as if somebody had handed it in, so that nobody is graded where it would not pass.
+
+        Raises:
+            CourseError: it does not earn all that can be earned; the message says why.
+        """
+        grade = self.grade(Submission("the reference", self.module.source, self.module.source.read_bytes()))
+        for e in grade.exercises:
+            if e.case or grade.problem:
+                raise CourseError(
+                    f"nothing is graded: here even the reference fails exercise {e.exercise.label}: {e.reason}",
+                    "What runs submissions may lack something that the tier needs.",
+                )
 
     def grade_all(self, submissions: Sequence[Submission], jobs: int = 1) -> Iterator[Grade]:
         """The grades in the order of the submissions, ``jobs`` of them made at a time."""
@@ -338,7 +353,8 @@ class Grader:
         if error.kind in ("ended", "no file", "no data"):
             return error.message
         text = name_of_failure(error, self.limits, self.module.manifest.source, self.stage.absent)
-        text = text.replace("/submission/", "")
+        text = " ".join(text.replace("/submission/", "").split())
+        text = text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} …"
         own = [line for file, line, _ in error.frames if file.endswith(f"/{self.module.file_name}")]
         return f"{text} (line {own[-1]})" if own and error.kind != "NotImplementedError" else text
 

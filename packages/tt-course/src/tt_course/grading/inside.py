@@ -62,6 +62,8 @@ class Frames:
 class Watch:
     """Notes, while a submission's code is running, what it tries that does not belong here."""
 
+    HARMLESS = ("/linecache.py", "/traceback.py", "/warnings.py")
+    NETWORK = ("socket.bind", "socket.connect", "socket.getaddrinfo", "socket.gethostbyname")
     PROCESSES = ("os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", "subprocess.Popen", "os.kill")
     FRAMES = (
         "sys._getframe",
@@ -106,17 +108,10 @@ class Watch:
             is_absent = name.partition(".")[0] in self._absent or name in self._absent
             if is_absent and self._from_submission(deepest=1):
                 self.note("import", name)
-        elif event.startswith("socket."):
-            if event in (
-                "socket.connect",
-                "socket.getaddrinfo",
-                "socket.bind",
-                "socket.sendto",
-                "socket.gethostbyname",
-            ):
-                self.note(
-                    "network", " ".join(str(a) for a in args[1 if event in ("socket.connect", "socket.bind") else 0 :])
-                )
+        elif event in self.NETWORK:
+            # The first argument of these two is the socket.
+            said = args[1:] if event in ("socket.bind", "socket.connect") else args
+            self.note("network", " ".join(str(a) for a in said))
         elif event in self.PROCESSES:
             if self._from_submission():
                 self.note("process", event)
@@ -144,11 +139,9 @@ class Watch:
         depth = 0
         while at is not None:
             file = at.f_code.co_filename
-            if file in self._own or file in ("<string>", "<stdin>"):
+            if file in self._own:
                 return True
-            if file.startswith("<frozen importlib") or file.endswith(
-                ("/linecache.py", "/traceback.py", "/warnings.py")
-            ):
+            if file.startswith("<frozen importlib") or file.endswith(self.HARMLESS):
                 return False
             depth += 1
             if deepest and depth >= deepest and not file.endswith("/inspect.py"):

@@ -43,7 +43,9 @@ def _size(count: int) -> str:
 
 def name_of_ending(ending: Ending, limits: Limits) -> str:
     """What a process that ended before its results were there did, or what was done to it."""
-    if ending.stopped == "case":
+    if ending.stopped == "memory" or ending.hit_memory:
+        text = "killed: memory limit ({memory_bytes} for all its processes)"
+    elif ending.stopped == "case":
         text = "killed: ran longer than {case_s} s and did not stop when asked to (an endless loop?)"
     elif ending.stopped == "load":
         text = "killed: did not load within {load_s} s"
@@ -57,8 +59,6 @@ def name_of_ending(ending: Ending, limits: Limits) -> str:
         text = "killed: more than {result_bytes} came in place of results"
     elif ending.stopped == "damaged":
         return f"killed: wrote into the results what is no result ({ending.damage})"
-    elif ending.hit_memory:
-        text = "killed: memory limit ({memory_bytes} for all its processes)"
     elif ending.code < 128:
         return f"ended itself with exit code {ending.code} before returning results"
     elif (ended := _SIGNALS.get(ending.code - 128)) is not None:  # type: ignore[call-overload]  # signals are ints
@@ -81,8 +81,7 @@ def name_of_failure(failure: Failure, limits: Limits, reference: str, absent: It
     """
     kind, message = failure.kind, failure.message
     said = f"{kind}: {message}" if message else kind
-    stem = re.escape(reference.rpartition(".")[2])
-    package = re.escape(reference.partition(".")[0])
+    package, _, stem = reference.partition(".")
     if kind == "NotImplementedError":
         return f"{TO_DO}: {message}" if message else TO_DO
     if kind in ("MemoryError", "_ArrayMemoryError"):
@@ -95,20 +94,17 @@ def name_of_failure(failure: Failure, limits: Limits, reference: str, absent: It
         return _filled(f"process limit: at most {{processes}} processes ({_escaped(said)})", limits)
     if kind in ("gaierror", "herror") or re.search(r"Network is unreachable|Address family not supported", message):
         return f"tried the network: refused ({said})"
-    if kind in ("ModuleNotFoundError", "ImportError", "PackageNotFoundError"):
-        wanted = re.search(r"No module named '([\w.]+)'|(?:found for|module) '?([\w.-]+)'?", message)
+    if kind in ("ModuleNotFoundError", "PackageNotFoundError"):
+        wanted = re.search(r"No module named '([\w.]+)'|found for '?([\w.-]+)'?", message)
         name = next(filter(None, wanted.groups()), "") if wanted else ""
-        if (
-            name.partition(".")[0] in absent
-            or name in absent
-            or name.replace("-", "_").partition(".")[0] == package.replace("\\", "")
-        ):
+        if {name, name.partition(".")[0], name.replace("-", "_")} & {package, reference, *absent}:
             return f"imported what would answer for it: absent here ({said})"
         return said
     if kind == "ZipImportError":
         return f"looked for the reference: absent here ({said})"
     if kind in ("FileNotFoundError", "NotADirectoryError"):
-        if re.search(rf"\b{stem}(\.[\w-]+)?\.pyc?\b|\b{package}\b|site-packages|__pycache__|RECORD|\.whl", message):
+        places = rf"\b{re.escape(stem.rpartition('.')[2])}(\.[\w-]+)?\.pyc?\b|\b{re.escape(package)}\b"
+        if re.search(rf"{places}|site-packages|__pycache__|RECORD|\.whl", message):
             return f"looked for the reference: absent here ({said})"
         if "/proc" in message:
             return f"looked into other processes: there is no /proc here ({said})"

@@ -19,13 +19,15 @@ from typing import Any, Literal
 
 from tt_course.grading.cgroup import make_group
 from tt_course.grading.frames import DamagedError, Frame, Reader, TooMuchError
+from tt_course.grading.memory import memory_of
 from tt_course.grading.sandbox import Limits
 
 __all__ = ["Ending", "Session"]
 
 KEPT = 4000  # of what is printed
 CLOSED_S = 2.0  # a program without its pipes has so long to end
-Stop = Literal["", "load", "case", "wall", "closed", "printed", "results", "damaged"]
+GLANCE_S = 0.25  # how often the memory of all processes is looked at
+Stop = Literal["", "load", "case", "wall", "closed", "printed", "results", "damaged", "memory"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class Session:
         damage = ""
         patience = self._started + self.limits.load_s
         awaited: Stop = "load"
+        glance = self._started + GLANCE_S
         with selectors.DefaultSelector() as selector:
             selector.register(self._results, selectors.EVENT_READ)
             selector.register(self._process.stdout, selectors.EVENT_READ)
@@ -115,7 +118,12 @@ class Session:
                     if now >= min(patience, self.deadline):
                         stopped = awaited if patience <= self.deadline else "wall"
                         break
-                    for key, _ in selector.select(min(patience, self.deadline) - now):
+                    if now >= glance:
+                        glance = now + GLANCE_S
+                        if self._has_too_much_memory():
+                            stopped = "memory"
+                            break
+                    for key, _ in selector.select(min(patience, self.deadline, glance) - now):
                         data = os.read(key.fd, 1 << 16)
                         if not data:
                             selector.unregister(key.fileobj)
@@ -138,6 +146,11 @@ class Session:
                 self._end("wall", "")
                 raise
         return self._end(stopped, damage)
+
+    def _has_too_much_memory(self) -> bool:
+        if self._group is not None:
+            return self._group.hit_memory  # whichever of its processes the kernel ended
+        return memory_of(self._process.pid) > self.limits.memory_bytes
 
     def _print(self, data: bytes) -> None:
         self._printed_bytes += len(data)

@@ -354,7 +354,7 @@ def muon_as_it_is_used(rng: np.random.Generator, tt: Any, show: Any) -> Results:
 
 
 def muon_takes_matrices_only(rng: np.random.Generator, tt: Any, show: Any) -> Results:
-    n = int(rng.integers(2, 40))
+    n = int(rng.integers(2, 1000))
     show(n=n)
     matrix, vector = (tt.Tensor(np.ones(shape), requires_grad=True) for shape in ((n, 2), (n,)))
     return {
