@@ -466,10 +466,10 @@ def _fused_parts(node: Node, g: Any, create_graph: bool) -> tuple[Sequence[Any],
     rule = node.kernel.rule
     if rule is None or create_graph:
         return _splice(node, g)
-    names = node.kernel.statics
-    params = {k: node.params[k] for k in names if k in node.params} if names else {}
-    every = rule(g, *(node.kept or ()), **params)
-    return node.parents, [every[i] for i in node.plan.positions]
+    kept, names = node.kept or (), node.kernel.statics
+    every = rule(g, *kept, **{k: node.params[k] for k in names if k in node.params}) if names else rule(g, *kept)
+    positions = node.plan.positions
+    return node.parents, every if len(every) == len(positions) else [every[i] for i in positions]
 
 
 def _as_tensors(node: Node) -> list[Any]:

@@ -278,7 +278,8 @@ def adam_step_in_place(
     root = math.sqrt(1 - betas[1] ** step)
     constants = (*betas, 1 - betas[0], 1 - betas[1], eps * root, lr / (1 - betas[0] ** step) * root)
     # As arrays, which NumPy need not convert in every call.
-    beta1, beta2, rest1, rest2, floor, rate = (np.asarray(c, params[0].dtype) for c in constants)
+    dtype = params[0].dtype
+    beta1, beta2, rest1, rest2, floor, rate = [np.asarray(c, dtype) for c in constants]
 
     def update(p: Array, g: Array, m: Array, v: Array, t: Array, u: Array) -> None:
         if weight_decay and decoupled_weight_decay:

@@ -388,7 +388,11 @@ class Procedure:
                     break
         finally:
             for i in self.writes:
-                wrote(*(arrays[i] if isinstance(arrays[i], list) else arrays[i : i + 1]))
+                a = arrays[i]
+                if type(a) is list:
+                    wrote(*a)
+                else:  # an array, or a list of views of one
+                    wrote(getattr(a, "memory", a))
             now.observers = watching
         for observer in watching:
             observer(self, "forward", args, params, args)
