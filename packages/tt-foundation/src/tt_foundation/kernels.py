@@ -18,7 +18,7 @@ import numpy as np
 from tt_foundation.activations import gelu, log_softmax, softmax
 from tt_foundation.layers import linear
 from tt_foundation.losses import Reduction, class_cross_entropy
-from tt_foundation.machine import parallel_blocks
+from tt_foundation.machine import num_threads, parallel_blocks
 from tt_foundation.optim import adam_step, sgd_step
 from tt_foundation.optimizer import Pack
 from tt_foundation.primitive import Array, kernel
@@ -36,14 +36,14 @@ def linear_in_place(
     is_plain = x.ndim > 0 and weight.ndim == 2 and x.shape[-1] == weight.shape[1] and activation in ("none", "relu")
     if not is_plain or x.dtype != weight.dtype or (bias is not None and bias.dtype != x.dtype):
         return NotImplemented  # where something is wrong, the body says what
-    if x.size * len(weight) >= _PRODUCTS:
-        out = _linear_by_rows(x, weight, bias, activation == "relu")
-        return out, (x, weight, None if activation == "none" else out)
     if x.size == x.shape[-1]:  # one row: as a vector it need not be broadcast
         out = np.dot(weight, x.reshape(-1))
         if bias is not None:
             np.add(out, bias, out)
         out = out.reshape(*x.shape[:-1], len(weight))
+    elif x.ndim > 2 or (x.size * len(weight) >= _PRODUCTS and num_threads() > 1):
+        out = _linear_by_rows(x, weight, bias, activation == "relu")
+        return out, (x, weight, None if activation == "none" else out)
     else:
         out = np.asarray(np.matmul(x, weight.T))
         if bias is not None:
@@ -78,9 +78,10 @@ def _linear_by_rows(x: Array, weight: Array, bias: Array | None, has_relu: bool)
 def linear_gradient(g: Array, saved: tuple[Array, Array, Array | None], needs: Needs) -> tuple[Array | None, ...]:
     x, weight, activated = saved
     if activated is not None:
-        g = g * (activated > 0)
+        passed = np.greater(activated, 0, out=np.empty_like(g))  # as floats: a product with booleans converts them
+        g = np.multiply(g, passed, passed)
     rows, inputs = (g, x) if g.ndim == 2 else (g.reshape(-1, g.shape[-1]), x.reshape(-1, x.shape[-1]))
-    if rows.size * weight.shape[1] >= _PRODUCTS:
+    if rows.size * weight.shape[1] >= _PRODUCTS and num_threads() > 1:
         return _linear_gradient_by_blocks(rows, x, weight, needs)
     wrt_x = np.matmul(g, weight) if needs[0] else None
     wrt_weight = None
@@ -166,11 +167,16 @@ def class_cross_entropy_of_rows(
 ) -> Any:
     """The common case, rows of scores and nothing weighted or smoothed: keeps the probabilities."""
     is_plain = logits.ndim == 2 and weight is None and not label_smoothing and reduction == "mean"
-    if not is_plain or not logits.size or (ids == ignore_index).any():
+    if not is_plain or not logits.size:
+        return NotImplemented
+    if abs(ignore_index) <= logits.shape[1] and (ids == ignore_index).any():  # one beyond is found below
         return NotImplemented
     rows = np.arange(len(ids))
     p = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
-    at_class = p[rows, ids]
+    try:
+        at_class = p[rows, ids]
+    except IndexError:
+        return NotImplemented
     np.exp(p, out=p)
     total = np.add.reduce(p, axis=1, keepdims=True)
     p /= total

@@ -52,7 +52,7 @@ class _Pool:
     """The one pool of threads, made when first needed, made anew after a fork."""
 
     def __init__(self) -> None:
-        asked = os.environ.get("TT_NUM_THREADS", "")
+        asked = os.environ.get("TT_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS", "")
         self.size = int(asked) if asked.isdigit() and int(asked) else available_cores()
         self.executor: ThreadPoolExecutor | None = None
         self.controller: Any = None
@@ -65,7 +65,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def num_threads() -> int:
-    """How many threads :func:`parallel_blocks` uses: ``TT_NUM_THREADS``, else the available cores."""
+    """How many threads :func:`parallel_blocks` uses: as ``TT_NUM_THREADS`` or ``OMP_NUM_THREADS`` says, else all cores."""
     return _pool.size
 
 
