@@ -14,8 +14,8 @@ Size: TypeAlias = int | tuple[int, ...]
 """A height and a width, or one number for both."""
 
 Padding: TypeAlias = Size | tuple[tuple[int, int], tuple[int, int]] | Literal["same", "valid"]
-"""Zeros put around an image: how many (above and below, left and right; or these as pairs), none (``"valid"``), or as
-many as keep its size (``"same"``)."""
+"""How many zeros are put around an image (above and below, left and right; or each of these as a pair), none
+(``"valid"``), or as many as keep its size (``"same"``)."""
 
 
 def pair(size: Size) -> tuple[int, int]:
