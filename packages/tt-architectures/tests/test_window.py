@@ -49,3 +49,9 @@ def test_a_window_that_cannot_be_is_refused(size: Any, arguments: Any, message: 
 def test_one_number_stands_for_both() -> None:
     assert pair(3) == (3, 3)
     assert pair((3, 4)) == (3, 4)
+
+
+def test_it_counts_the_pixels_that_it_sees() -> None:
+    at = Window.over((3, 4), 2, 2, 1, ceil_mode=True)
+    assert at.pixels((3, 4), 1, True).tolist() == [[4, 4, 4], [4, 4, 4]]
+    assert at.pixels((3, 4), 1, False).tolist() == [[1, 2, 1], [2, 4, 2]]

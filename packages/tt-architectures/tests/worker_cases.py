@@ -152,6 +152,14 @@ class Slow(TensorDataset):
         return super().__getitems__(indices)
 
 
+class Noisy(TensorDataset):
+    """Draws for a whole batch."""
+
+    def __getitems__(self, indices: Any) -> tuple[Array, ...]:
+        x, y = super().__getitems__(indices)
+        return default_rng().permutation(x), y
+
+
 def add_noise(x: Array, rng: np.random.Generator) -> Array:
     return x + rng.random(x.shape, dtype=np.float32)
 

@@ -326,13 +326,11 @@ class DataLoader:
             raise ValueError(f"an IterableDataset is one stream, for at most 1 worker, got num_workers={num_workers}")
         if sampler is None and isinstance(dataset, Sized):
             sampler = RandomSampler(dataset, rng=rng) if shuffle else SequentialSampler(dataset)
+        if batch_sampler is None:
+            batch_sampler = BatchSampler(() if sampler is None else sampler, batch_size, drop_last)
         self.dataset = dataset
         self.sampler = sampler
-        self.batch_sampler = (
-            BatchSampler(() if sampler is None else sampler, batch_size, drop_last)
-            if batch_sampler is None
-            else batch_sampler
-        )
+        self.batch_sampler = batch_sampler
         self.batch_size = batch_size
         self.drop_last = drop_last
         self.num_workers = num_workers
@@ -375,13 +373,8 @@ class DataLoader:
         """The batches of a pass, from processes that are gone when it ends, however it ends, or stay for the next."""
         workers, self._idle = self._idle, None
         if workers is None or not workers.is_idle:
-            workers = Workers[_Task, Batch](
-                maker,
-                self.num_workers,
-                prefetch=self.prefetch_factor,
-                timeout_s=self.timeout,
-                init=self.worker_init_fn,
-            )
+            count, ahead, init = self.num_workers, self.prefetch_factor, self.worker_init_fn
+            workers = Workers[_Task, Batch](maker, count, prefetch=ahead, timeout_s=self.timeout, init=init)
         try:
             yield from workers.map(self._tasks())
         finally:
@@ -409,7 +402,7 @@ class _BatchMaker:
         self.transform = transform
         self.drop_last = drop_last
         self.stream: Iterator[Any] = iter(())
-        self.draws = transform is not None or collate_fn is not None or not isinstance(dataset, TensorDataset)
+        self.draws = transform is not None or collate_fn is not None or type(dataset) is not TensorDataset
 
     def __call__(self, task: _Task) -> Batch | None:
         """Batch ``number`` of the pass with this seed; None when a stream has ended."""

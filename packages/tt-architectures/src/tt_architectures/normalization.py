@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tt_architectures.spatial import channels_last
+from tt_architectures.spatial import channels_last, check_dtype
 from tt_foundation import (
     Array,
     Buffer,
@@ -229,7 +229,7 @@ class LayerNorm(Layer):
         self.bias = Parameter(np.zeros(self.normalized_shape, dtype)) if elementwise_affine and bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        _check_dtype(self, x, self.weight)
+        check_dtype(self, x, self.weight)
         return layer_norm(x, self.weight, self.bias, normalized_shape=self.normalized_shape, eps=self.eps)
 
     def extra_repr(self) -> str:
@@ -263,7 +263,7 @@ class RMSNorm(Layer):
         self.weight = Parameter(np.ones(self.normalized_shape, dtype)) if elementwise_affine else None
 
     def forward(self, x: Tensor) -> Tensor:
-        _check_dtype(self, x, self.weight)
+        check_dtype(self, x, self.weight)
         return rms_norm(x, self.weight, normalized_shape=self.normalized_shape, eps=self.eps)
 
     def extra_repr(self) -> str:
@@ -275,11 +275,6 @@ def _shape(name: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
     if not shape or math.prod(shape) < 1:
         raise ValueError(f"{name} needs sizes of at least 1, got {normalized_shape}")
     return shape
-
-
-def _check_dtype(layer: Layer, x: Tensor, weight: Tensor | None) -> None:
-    if weight is not None and x.dtype != weight.dtype:
-        raise TypeError(f"{layer} has {weight.dtype} weights and got a {x.dtype} input: x.astype({weight.dtype})?")
 
 
 class BatchNorm2d(Layer):
@@ -326,7 +321,7 @@ class BatchNorm2d(Layer):
         """The layer followed by an activation, as one operation."""
         if x.ndim not in self.dimensions or x.shape[1] != self.num_features:
             raise ValueError(f"{self} needs x of {self.dimensions} axes, {self.num_features} channels, got {x.shape}")
-        _check_dtype(self, x, self.weight)
+        check_dtype(self, x, self.weight)
         if not self.training and self.running_mean is not None and self.running_var is not None:
             mean, variance, is_batch = self.running_mean.data, self.running_var.data, False
         else:
@@ -397,5 +392,5 @@ class GroupNorm(Layer):
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ValueError(f"{self} needs x of {self.num_channels} channels, got {x.shape}")
-        _check_dtype(self, x, self.weight)
+        check_dtype(self, x, self.weight)
         return group_norm(x, self.weight, self.bias, num_groups=self.num_groups, eps=self.eps)

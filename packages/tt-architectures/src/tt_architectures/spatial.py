@@ -310,18 +310,8 @@ def avg_pool2d(
     at = _pool("avg_pool2d", x, kernel_size, stride, padding, 1, ceil_mode)
     padded = pad(x, [(0, 0), (0, 0), *at.padding])
     total = sum(windows(padded, kernel_size=at.kernel, stride=at.stride), axis=(4, 5))
-    counts = pool_counts(at, x.shape[2:], pair(padding), count_include_pad).astype(x.dtype)
+    counts = at.pixels(x.shape[2:], padding, count_include_pad).astype(x.dtype)
     return channels_last(total / (counts if divisor_override is None else divisor_override))
-
-
-def pool_counts(at: Window, size: tuple[int, ...], padding: tuple[int, int], include_pad: bool) -> Array:
-    """How many pixels each window of :func:`avg_pool2d` has: ``(h', w')``."""
-    sides = []
-    for k, s, p, n, count in zip(at.kernel, at.stride, padding, size, at.output, strict=True):
-        starts = np.arange(count) * s - p
-        stops = np.minimum(starts + k, n + p)
-        sides.append(stops - starts if include_pad else np.minimum(stops, n) - np.maximum(starts, 0))
-    return np.outer(*sides)
 
 
 def _pool(
@@ -412,9 +402,9 @@ def weight_and_bias(
     return weight, Parameter(rng.uniform(-bound, bound, out_channels).astype(dtype)) if has_bias else None
 
 
-def check_dtype(layer: Layer, x: Tensor, weight: Tensor) -> None:
+def check_dtype(layer: Layer, x: Tensor, weight: Tensor | None) -> None:
     """Raise unless ``x`` has the weight's element type."""
-    if x.dtype != weight.dtype:
+    if weight is not None and x.dtype != weight.dtype:
         raise TypeError(f"{layer} has {weight.dtype} weights and got a {x.dtype} input: x.astype({weight.dtype})?")
 
 

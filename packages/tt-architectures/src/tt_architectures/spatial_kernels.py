@@ -20,7 +20,6 @@ from tt_architectures.spatial import (
     conv2d_input_gradient,
     conv2d_weight_gradient,
     max_pool2d,
-    pool_counts,
 )
 from tt_architectures.window import Padding, Size, Window, pair
 from tt_foundation import Array, kernel, parallel_blocks
@@ -341,7 +340,7 @@ def avg_pool2d_in_blocks(
     if any(2 * p > k for p, k in zip(pair(padding), pair(kernel_size), strict=True)):
         return NotImplemented
     at = Window.over(x.shape[2:], kernel_size, kernel_size if stride is None else stride, padding, ceil_mode=ceil_mode)
-    counts = pool_counts(at, x.shape[2:], pair(padding), count_include_pad)
+    counts = at.pixels(x.shape[2:], padding, count_include_pad)
     share = (1 / (counts if divisor_override is None else np.full(at.output, divisor_override))).astype(x.dtype)
     share = share[:, :, None]  # (h', w', 1)
     pixels = _pixels(x)

@@ -1,12 +1,16 @@
 """Windows: how a small rectangle moves over an image.
 
 All that kernels, strides, paddings and dilations say of sizes is worked out here once; convolutions and pools ask.
-Knows whole numbers only.
+Knows sizes; knows nothing of what is in an image.
 """
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from tt_foundation import Array
 
 __all__ = ["Padding", "Size", "Window", "pair"]
 
@@ -14,8 +18,8 @@ Size: TypeAlias = int | tuple[int, ...]
 """A height and a width, or one number for both."""
 
 Padding: TypeAlias = Size | tuple[tuple[int, int], tuple[int, int]] | Literal["same", "valid"]
-"""Zeros put around an image: how many (above and below, left and right; or these as pairs), none (``"valid"``), or as
-many as keep its size (``"same"``)."""
+"""How many zeros are put around an image (above and below, left and right; or each of these as a pair), none
+(``"valid"``), or as many as keep its size (``"same"``)."""
 
 
 def pair(size: Size) -> tuple[int, int]:
@@ -88,3 +92,12 @@ class Window(NamedTuple):
             widths.append((before, after))
             output.append(count)
         return Window(kernel, steps, (widths[0], widths[1]), gaps, (output[0], output[1]))
+
+    def pixels(self, size: tuple[int, ...], padding: Size, include_pad: bool) -> Array:
+        """How many pixels it sees at each place, those of the padding among them or not: ``(h', w')``."""
+        sides = []
+        for k, s, p, n, count in zip(self.kernel, self.stride, pair(padding), size, self.output, strict=True):
+            starts = np.arange(count) * s - p
+            stops = np.minimum(starts + k, n + p)
+            sides.append(stops - starts if include_pad else np.minimum(stops, n) - np.maximum(starts, 0))
+        return np.outer(*sides)

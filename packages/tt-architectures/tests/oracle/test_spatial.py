@@ -16,6 +16,10 @@ from tt_foundation import Tensor, grad, use_backend
 ATOL = {"float32": 1e-5, "float64": 1e-11}
 BACKENDS = pytest.mark.parametrize("backend", ["reference", "numpy"])
 LAYOUTS = pytest.mark.parametrize("layout", ["channels first", "channels last"])
+KINDS = pytest.mark.parametrize(
+    ("layout", "dtype"),
+    [("channels first", "float32"), ("channels last", "float32"), ("channels last", "float64")],
+)
 
 
 def laid(x: Any, layout: str) -> Any:
@@ -81,8 +85,7 @@ CONVOLUTIONS: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @BACKENDS
-@LAYOUTS
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@KINDS
 @pytest.mark.parametrize(("image", "weight", "options"), CONVOLUTIONS)
 def test_conv2d_is_that_of_pytorch(
     image: tuple[int, ...], weight: tuple[int, ...], options: dict[str, Any], dtype: str, layout: str, backend: str
@@ -122,8 +125,7 @@ def test_conv1d_is_that_of_pytorch(shape: Any, weight: Any, options: dict[str, A
 
 
 @BACKENDS
-@LAYOUTS
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@KINDS
 @pytest.mark.parametrize(
     ("image", "weight", "options"),
     [
@@ -170,16 +172,14 @@ POOLS: list[tuple[str, dict[str, Any]]] = [
 
 
 @BACKENDS
-@LAYOUTS
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@KINDS
 @pytest.mark.parametrize("image", IMAGES)
-@pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize(("name", "options"), POOLS)
 def test_a_pool_is_that_of_pytorch(
-    name: str, options: dict[str, Any], ties: bool, image: Any, dtype: str, layout: str, backend: str
+    name: str, options: dict[str, Any], image: Any, dtype: str, layout: str, backend: str
 ) -> None:
     x = np.random.default_rng(0).normal(size=image)
-    x = laid(np.round(x) if ties else x, layout)
+    x = laid(np.round(2 * x) / 2, layout)  # of equal numbers there are many
     mine, theirs = getattr(tt, name), getattr(F, name)
     with use_backend(backend):
         compare(lambda x: mine(x, **options), lambda x: theirs(x, **options), [x], dtype)
