@@ -53,7 +53,7 @@ class Exercise(_Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """The id as learners see it, with the module's number in two digits: ``05.1``."""
+        """The id as learners see it, ``05.1``."""
         number, _, order = self.id.partition(".")
         return f"{number:0>2}.{order}"
 

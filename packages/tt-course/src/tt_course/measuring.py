@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,22 @@ def measured(workspace: Workspace, module: Module, folder: Path, *, quiet: bool 
 def main(text: str) -> None:
     """Load the framework and the script, run it, write down its figures."""
     job = json.loads(text)
+    try:
+        _measure(job)
+    except Exception as error:
+        at = error.__traceback__
+        while at is not None and _is_machinery(at.tb_frame.f_code.co_filename):
+            at = at.tb_next
+        traceback.print_exception(error.with_traceback(at))
+        sys.exit(1)
+
+
+def _is_machinery(file: str) -> bool:
+    """Whether a file is this program's, or how Python imports."""
+    return file.startswith("<frozen") or Path(file).parent.name in ("tt_course", "importlib")
+
+
+def _measure(job: dict[str, Any]) -> None:
     replace(Finder(job["files"], prepare=job["prepare"]))
     framework = importlib.import_module(job["package"])
     spec = importlib.util.spec_from_file_location("measure", job["script"])

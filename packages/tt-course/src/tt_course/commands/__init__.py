@@ -45,9 +45,11 @@ class LazyGroup(click.Group):
         self.table = dict(table or {})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the commands, in the table's order."""
         return [*self.table, *sorted(self.commands)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now; None where there is none."""
         if cmd_name not in self.table:
             return super().get_command(ctx, cmd_name)
         module, _, name = self.table[cmd_name][0].partition(":")
@@ -55,6 +57,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table into a help text."""
         rows = [(name, short) for name, (_, short) in self.table.items()]
         rows += [(name, self.commands[name].get_short_help_str()) for name in sorted(self.commands)]
         with formatter.section("Commands"):
