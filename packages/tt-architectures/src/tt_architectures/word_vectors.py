@@ -161,7 +161,7 @@ def train_word_vectors(
         shared: how many of them are drawn for a step, by their count to the power of 3/4.
         epochs: how often to go through the text.
         batch: pairs in a step.
-        lr: of :class:`~tt_foundation.SparseAdam`, falling to zero.
+        lr: of :class:`SparseAdam`, falling to zero.
         threshold: a word of a larger share of the text is left out more often the more frequent it is.
         rng: draws everything.
         report: is told how it goes.

@@ -65,7 +65,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def num_threads() -> int:
-    """How many threads :func:`parallel_blocks` uses: as ``TT_NUM_THREADS`` or ``OMP_NUM_THREADS`` says, else all cores."""
+    """The threads of :func:`parallel_blocks`: as many as ``TT_NUM_THREADS`` or ``OMP_NUM_THREADS`` says, or cores."""
     return _pool.size
 
 
