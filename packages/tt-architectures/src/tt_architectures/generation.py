@@ -109,7 +109,7 @@ def pick_token(
 class GenerationStep(NamedTuple):
     """What one step of :func:`stream` gave: a token for each row, and which rows it belongs to.
 
-    Both are ``(batch,)``; ``is_live`` says whether the row had not ended before: the token of one that had means nothing.
+    Both are ``(batch,)``; ``is_live`` says whether a row had not ended before: the token of one that had means nothing.
     """
 
     tokens: Array
