@@ -219,7 +219,7 @@ def plot_words(vectors: WordVectors, groups: Mapping[str, Sequence[str]]) -> Fig
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install tt-architectures[plot]") from error
-    figure = Figure(figsize=(9, 7), layout="constrained", dpi=120)
+    figure = Figure(figsize=(11, 8), layout="constrained", dpi=120)
     axes = figure.add_subplot()
     for i, (name, members) in enumerate(known.items()):
         for j, word in enumerate(members):
