@@ -2,9 +2,9 @@
 
     TT_DATA=... ./run python benchmarks/tokenization.py      (needs tokenizers: pip install tokenizers)
 
-MB of UTF-8 in a second of one thread's processor time, medians of rounds in which all take turns. Cold: a tokenizer that
-has met no word yet; warm: one that has met this text. Theirs is called without the places of tokens in the text, which
-ours does not give.
+MB of UTF-8 in a second of one thread's processor time, medians of rounds in which all take turns. Cold: a tokenizer
+that has met no word yet; warm: one that has met this text. Theirs is called without the places of tokens in the text,
+which ours does not give.
 """
 
 import copy
