@@ -6,7 +6,7 @@ import pytest
 
 from tt_architectures.word2vec import GROUPS, main
 
-TEXT = "the dog eats meat and the king wears a crown . " * 12
+TEXT = "the dog eats meat and the king wears a crown . " * 20
 
 
 def test_the_words_to_draw_are_each_in_one_group() -> None:
@@ -20,11 +20,11 @@ def test_the_command_trains_prints_and_draws(
 ) -> None:
     folder = tmp_path / "text" / "gutenberg"
     folder.mkdir(parents=True)
-    (folder / "00001-A-Book.txt").write_text(TEXT + " red blue green" * 10)
+    (folder / "00001-A-Book.txt").write_text(TEXT + " red blue green" * 20)
     monkeypatch.setenv("TT_DATA", str(tmp_path))
     main(["--epochs", "1", "--nearest", "dog", "zebra", "--plot", str(tmp_path / "words.png")])
     out = capsys.readouterr().out.splitlines()
-    assert out[0].endswith("different ones that stand at least 10 times")
+    assert out[0].endswith("different ones that stand at least 20 times")
     assert out[1].startswith("epoch 1: loss")
     assert out[2].startswith("dog: ")
     assert out[-1] == "zebra: is too rare in these books"

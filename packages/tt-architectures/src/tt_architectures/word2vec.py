@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     keep_freed_memory()
     manual_seed(options.seed)
     corpus = corpus_of(books().values())
-    print(f"{len(corpus.ids):,} words, {len(corpus.words):,} different ones that stand at least 10 times")
+    print(f"{len(corpus.ids):,} words, {len(corpus.words):,} different ones that stand at least 20 times")
     vectors = train_word_vectors(corpus, epochs=options.epochs, report=print)
     print(*_lines(vectors, options.nearest), sep="\n")
     if options.plot:

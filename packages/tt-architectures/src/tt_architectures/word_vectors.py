@@ -46,7 +46,7 @@ class Corpus(NamedTuple):
     ids: Array
 
 
-def corpus_of(texts: Iterable[str], *, min_count: int = 10) -> Corpus:
+def corpus_of(texts: Iterable[str], *, min_count: int = 20) -> Corpus:
     """The words of texts in small letters, those that stand less than ``min_count`` times left out.
 
     Raises:
@@ -146,7 +146,7 @@ def train_word_vectors(
     shared: int = 64,
     epochs: int = 3,
     batch: int = 1024,
-    lr: float = 2e-3,
+    lr: float = 0.02,
     threshold: float = 1e-4,
     rng: np.random.Generator | None = None,
     report: Callable[[str], object] = lambda line: None,
@@ -161,7 +161,7 @@ def train_word_vectors(
         shared: how many of them are drawn for a step, by their count to the power of 3/4.
         epochs: how often to go through the text.
         batch: pairs in a step.
-        lr: of :class:`SparseAdam`, falling to zero.
+        lr: of :class:`SparseAdam`, falling to nearly zero.
         threshold: a word of a larger share of the text is left out more often the more frequent it is.
         rng: draws everything.
         report: is told how it goes.
@@ -179,8 +179,8 @@ def train_word_vectors(
         losses, start = [], time.perf_counter()
         for at in range(0, len(order), batch):
             done = (epoch + at / len(order)) / epochs
-            optimizer.param_groups[0]["lr"] = lr * max(1 - done, 0.01)
             pairs = order[at : at + batch]
+            optimizer.param_groups[0]["lr"] = lr * max(1 - done, 0.01)
             random = np.searchsorted(edges, rng.random(shared) * edges[-1], side="right")
             optimizer.zero_grad()
             loss = model(Tensor(centres[pairs]), Tensor(company[pairs]), Tensor(random), negatives)
@@ -219,7 +219,7 @@ def plot_words(vectors: WordVectors, groups: Mapping[str, Sequence[str]]) -> Fig
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install tt-architectures[plot]") from error
-    figure = Figure(figsize=(9, 7), layout="constrained", dpi=120)
+    figure = Figure(figsize=(11, 8), layout="constrained", dpi=120)
     axes = figure.add_subplot()
     for i, (name, members) in enumerate(known.items()):
         for j, word in enumerate(members):

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from tt_architectures.normalization import BatchNorm2d
-from tt_architectures.spatial import Conv2d
+from tt_architectures.spatial import Conv2d, channels_last
 from tt_architectures.spatial_variants import GlobalAvgPool2d
 from tt_foundation import Linear, Module, ReLU, Sequential, Tensor, default_rng, getitem, kaiming_normal, pad, relu
 
@@ -71,8 +71,10 @@ class ResidualBlock(Module[[Tensor], Tensor]):
             return self.projection(x)
         if self.stride != 1:
             x = getitem(x, index=(..., slice(None, None, self.stride), slice(None, None, self.stride)))
+        if not self.added_channels:
+            return x
         before = self.added_channels // 2
-        return pad(x, [(0, 0), (before, self.added_channels - before), (0, 0), (0, 0)]) if self.added_channels else x
+        return channels_last(pad(x, [(0, 0), (before, self.added_channels - before), (0, 0), (0, 0)]))
 
 
 def _conv(inputs: int, outputs: int, kernel_size: int, stride: int, rng: np.random.Generator) -> Conv2d:
