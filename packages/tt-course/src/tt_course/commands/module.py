@@ -98,7 +98,7 @@ def _print_next(workspace: Workspace) -> None:
     out.print(Text.assemble("Next: ", (command, "cyan")))
 
 
-@module.command(epilog="Example: tito module start 01 --notebook")
+@module.command(short_help="Begin a module.", epilog="Example: tito module start 01 --notebook")
 @number
 @click.option("--notebook", is_flag=True, help="As a Jupyter notebook; its tagged cells make the module.")
 @as_json
@@ -157,7 +157,7 @@ def _check(workspace: Workspace, m: Module, seed: int | None, only: list[Exercis
     return result
 
 
-@module.command(epilog="Example: tito module check 05 --watch")
+@module.command(short_help="Check your code against the reference.", epilog="Example: tito module check 05 --watch")
 @number
 @click.option(
     "--exercise", "exercises", multiple=True, metavar="5.1", help="Only this exercise; several times if given so."
@@ -220,7 +220,7 @@ def _changed(path: Path) -> int:
         return -1
 
 
-@module.command(epilog="Example: tito module hint 05.3")
+@module.command(short_help="Give the next hint.", epilog="Example: tito module hint 05.3")
 @click.argument("exercise", required=False)
 @click.option(
     "--level", type=click.IntRange(1, 3), help="This hint, 1 a nudge, 3 nearly the answer; else the next one."
@@ -259,7 +259,7 @@ def _exercise(workspace: Workspace, wanted: str | None) -> tuple[Module, Exercis
     return m, m.manifest.exercise[-1]
 
 
-@module.command(epilog="Example: tito module reset 05")
+@module.command(short_help="Begin a module anew; nothing is lost.", epilog="Example: tito module reset 05")
 @click.argument("number", metavar="NN", shell_complete=complete_module)
 @as_json
 def reset(number: str, as_json: bool) -> None:
@@ -273,7 +273,7 @@ def reset(number: str, as_json: bool) -> None:
     return None
 
 
-@module.command(epilog="Example: tito module complete 05")
+@module.command(short_help="Make a module part of your framework.", epilog="Example: tito module complete 05")
 @number
 @click.option("--seed", type=click.IntRange(0, 2**63), help="Of the inputs; without one they are new.")
 @as_json
@@ -326,7 +326,7 @@ def _print_rubric(m: Module) -> None:
         out.print(indented(table))
 
 
-@module.command(epilog="Example: tito module status 05")
+@module.command(short_help="Show exercises, points and files.", epilog="Example: tito module status 05")
 @number
 @as_json
 def status(number: str | None, as_json: bool) -> None:
@@ -386,7 +386,7 @@ def status(number: str | None, as_json: bool) -> None:
     return None
 
 
-@module.command(epilog="Example: tito module diff 05")
+@module.command(short_help="Show what you wrote.", epilog="Example: tito module diff 05")
 @number
 @click.option("--reference", is_flag=True, help="Against the reference, once the module is complete.")
 @as_json
@@ -429,7 +429,7 @@ def diff(number: str | None, reference: bool, as_json: bool) -> None:
     return None
 
 
-@module.command(epilog="Example: tito module measure 03")
+@module.command(short_help="Measure your framework; leaves a plot.", epilog="Example: tito module measure 03")
 @number
 @as_json
 def measure(number: str | None, as_json: bool) -> None:
