@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from tt_course.check import Check
 
 __all__ = ["module"]
-
-POLL_S = 0.5
 
 number = click.argument("number", required=False, metavar="[NN]", shell_complete=complete_module)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -171,7 +167,9 @@ def check(number: str | None, exercises: tuple[str, ...], seed: int | None, watc
     m = workspace.module(number)
     only = [m.exercise(wanted) for wanted in exercises] or None
     if watch:
-        return _watch(workspace, m, seed, only)
+        from tt_course.commands.watching import watched
+
+        return watched(workspace, m, lambda: _show(_check(workspace, m, seed, only), workspace, as_json=False))
     result = _check(workspace, m, seed, only)
     _show(result, workspace, as_json)
     if not result.passed:
@@ -186,38 +184,6 @@ def _show(result: Check, workspace: Workspace, as_json: bool) -> None:
         _print(check_json(result))
     else:
         show_check(result, workspace.root)
-
-
-def _watch(workspace: Workspace, m: Module, seed: int | None, only: list[Exercise] | None) -> None:
-    """Check whenever the file's or notebook's time of change moves: polled, as events reach not every file system."""
-    watched = [p for p in (workspace.notebook(m), workspace.file(m)) if p.is_file()][:1]
-    if not watched:
-        workspace.refresh(m)  # says that it is not started
-    path = watched[0]
-    seen = -1
-    try:
-        while True:
-            now = _changed(path)
-            if now != seen:
-                seen = now
-                if sys.stdout.isatty():
-                    click.clear()
-                try:
-                    _show(_check(workspace, m, seed, only), workspace, as_json=False)
-                except CourseError as error:
-                    click.echo(f"tito: {error}", err=True)
-                name = path.relative_to(workspace.root)
-                click.echo(f"\nWatching {name} (it is looked at twice a second; Ctrl-C ends).")
-            time.sleep(POLL_S)
-    except KeyboardInterrupt:
-        click.echo()
-
-
-def _changed(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:  # an editor is replacing it
-        return -1
 
 
 @module.command(short_help="Give the next hint.", epilog="Example: tito module hint 05.3")
