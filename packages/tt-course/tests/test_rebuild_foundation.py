@@ -4,8 +4,10 @@ The learner types in the reference's bodies, one exercise at a time. The checks 
 the texts that their file had.
 """
 
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -56,14 +58,25 @@ def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTHONPATH", raising=False)  # another test's toy tier is not this learner's
         manifest.tiers.cache_clear()
-        root = tmp_path_factory.mktemp("learner") / "mine"
-        done = tito(root.parent, "init", str(root), "--tier", "foundation", "--json")
-        assert done.code == 0, done.err
-        assert done.row["modules"] == MODULES
-        workspace = Workspace(root)
-        for module in workspace.modules:
-            _rebuild(workspace, module)
+        shared = tmp_path_factory.getbasetemp()
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            shared = shared.parent  # whichever process comes first does it for all
+        with (shared / "learner.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            workspace = Workspace(shared / "learner")
+            if not (shared / "learner.done").exists():
+                shutil.rmtree(workspace.root, ignore_errors=True)
+                _rebuild_all(workspace)
+                (shared / "learner.done").touch()
         yield workspace
+
+
+def _rebuild_all(workspace: Workspace) -> None:
+    done = tito(workspace.root.parent, "init", str(workspace.root), "--tier", "foundation", "--json")
+    assert done.code == 0, done.err
+    assert done.row["modules"] == MODULES
+    for module in workspace.modules:
+        _rebuild(workspace, module)
 
 
 def _rebuild(workspace: Workspace, module: Module) -> None:

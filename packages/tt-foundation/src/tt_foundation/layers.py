@@ -1,7 +1,7 @@
 """Layers: functions with parameters, and how to put them together (module 03).
 
-A layer is a module whose ``forward`` takes a tensor and gives one. Knows tensors, activations and modules; knows
-nothing of losses or of how parameters learn.
+A layer is a module whose ``forward`` takes a tensor and gives one, made by operations on it. Knows tensors,
+activations and modules; knows nothing of losses or of how parameters learn.
 """
 
 from __future__ import annotations

@@ -352,6 +352,9 @@ def _axes(axes: tuple[Any, ...]) -> tuple[int, ...]:
 class Tensor:
     """An n-dimensional array that remembers how it was made.
 
+    Its operators and methods are the operations of this file under another name; whoever watches or records operations
+    sees them.
+
     Args:
         data: numbers, nested lists, an array (which is shared, not copied) or a tensor.
         dtype: the element type; by default Python floats become float32 and arrays keep theirs.

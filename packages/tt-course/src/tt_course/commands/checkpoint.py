@@ -61,7 +61,7 @@ def list_(as_json: bool) -> None:
     console().print(table)
 
 
-@checkpoint.command(epilog="Example: tito checkpoint run 3")
+@checkpoint.command(short_help="Try what your framework can do.", epilog="Example: tito checkpoint run 3")
 @click.argument("which", metavar="[NUMBER]", required=False)
 @click.option("--seed", type=click.IntRange(0, 2**63), help="Of the inputs; without one they are new.")
 @as_json

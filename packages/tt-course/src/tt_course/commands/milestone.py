@@ -70,6 +70,7 @@ def list_(as_json: bool) -> None:
 
 
 @milestone.command(
+    short_help="Run a milestone on your framework.",
     epilog="Example: tito milestone run 1986 --epochs 2",
     context_settings={"ignore_unknown_options": True},
 )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from tt_course.check import Check
 
 __all__ = ["module"]
-
-POLL_S = 0.5
 
 number = click.argument("number", required=False, metavar="[NN]", shell_complete=complete_module)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -98,7 +94,7 @@ def _print_next(workspace: Workspace) -> None:
     out.print(Text.assemble("Next: ", (command, "cyan")))
 
 
-@module.command(epilog="Example: tito module start 01 --notebook")
+@module.command(short_help="Begin a module.", epilog="Example: tito module start 01 --notebook")
 @number
 @click.option("--notebook", is_flag=True, help="As a Jupyter notebook; its tagged cells make the module.")
 @as_json
@@ -157,7 +153,7 @@ def _check(workspace: Workspace, m: Module, seed: int | None, only: list[Exercis
     return result
 
 
-@module.command(epilog="Example: tito module check 05 --watch")
+@module.command(short_help="Check your code against the reference.", epilog="Example: tito module check 05 --watch")
 @number
 @click.option(
     "--exercise", "exercises", multiple=True, metavar="5.1", help="Only this exercise; several times if given so."
@@ -171,7 +167,9 @@ def check(number: str | None, exercises: tuple[str, ...], seed: int | None, watc
     m = workspace.module(number)
     only = [m.exercise(wanted) for wanted in exercises] or None
     if watch:
-        return _watch(workspace, m, seed, only)
+        from tt_course.commands.watching import watched
+
+        return watched(workspace, m, lambda: _show(_check(workspace, m, seed, only), workspace, as_json=False))
     result = _check(workspace, m, seed, only)
     _show(result, workspace, as_json)
     if not result.passed:
@@ -188,39 +186,7 @@ def _show(result: Check, workspace: Workspace, as_json: bool) -> None:
         show_check(result, workspace.root)
 
 
-def _watch(workspace: Workspace, m: Module, seed: int | None, only: list[Exercise] | None) -> None:
-    """Check whenever the file's or notebook's time of change moves: polled, as events reach not every file system."""
-    watched = [p for p in (workspace.notebook(m), workspace.file(m)) if p.is_file()][:1]
-    if not watched:
-        workspace.refresh(m)  # says that it is not started
-    path = watched[0]
-    seen = -1
-    try:
-        while True:
-            now = _changed(path)
-            if now != seen:
-                seen = now
-                if sys.stdout.isatty():
-                    click.clear()
-                try:
-                    _show(_check(workspace, m, seed, only), workspace, as_json=False)
-                except CourseError as error:
-                    click.echo(f"tito: {error}", err=True)
-                name = path.relative_to(workspace.root)
-                click.echo(f"\nWatching {name} (it is looked at twice a second; Ctrl-C ends).")
-            time.sleep(POLL_S)
-    except KeyboardInterrupt:
-        click.echo()
-
-
-def _changed(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:  # an editor is replacing it
-        return -1
-
-
-@module.command(epilog="Example: tito module hint 05.3")
+@module.command(short_help="Give the next hint.", epilog="Example: tito module hint 05.3")
 @click.argument("exercise", required=False)
 @click.option(
     "--level", type=click.IntRange(1, 3), help="This hint, 1 a nudge, 3 nearly the answer; else the next one."
@@ -259,7 +225,7 @@ def _exercise(workspace: Workspace, wanted: str | None) -> tuple[Module, Exercis
     return m, m.manifest.exercise[-1]
 
 
-@module.command(epilog="Example: tito module reset 05")
+@module.command(short_help="Begin a module anew; nothing is lost.", epilog="Example: tito module reset 05")
 @click.argument("number", metavar="NN", shell_complete=complete_module)
 @as_json
 def reset(number: str, as_json: bool) -> None:
@@ -273,7 +239,7 @@ def reset(number: str, as_json: bool) -> None:
     return None
 
 
-@module.command(epilog="Example: tito module complete 05")
+@module.command(short_help="Make a module part of your framework.", epilog="Example: tito module complete 05")
 @number
 @click.option("--seed", type=click.IntRange(0, 2**63), help="Of the inputs; without one they are new.")
 @as_json
@@ -326,7 +292,7 @@ def _print_rubric(m: Module) -> None:
         out.print(indented(table))
 
 
-@module.command(epilog="Example: tito module status 05")
+@module.command(short_help="Show exercises, points and files.", epilog="Example: tito module status 05")
 @number
 @as_json
 def status(number: str | None, as_json: bool) -> None:
@@ -386,7 +352,7 @@ def status(number: str | None, as_json: bool) -> None:
     return None
 
 
-@module.command(epilog="Example: tito module diff 05")
+@module.command(short_help="Show what you wrote.", epilog="Example: tito module diff 05")
 @number
 @click.option("--reference", is_flag=True, help="Against the reference, once the module is complete.")
 @as_json
@@ -429,7 +395,7 @@ def diff(number: str | None, reference: bool, as_json: bool) -> None:
     return None
 
 
-@module.command(epilog="Example: tito module measure 03")
+@module.command(short_help="Measure your framework; leaves a plot.", epilog="Example: tito module measure 03")
 @number
 @as_json
 def measure(number: str | None, as_json: bool) -> None:

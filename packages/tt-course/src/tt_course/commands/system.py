@@ -70,7 +70,7 @@ def info(as_json: bool) -> None:
         click.echo(f"{name:12} {value or 'none'}")
 
 
-@system.command(epilog='Example: eval "$(tito system completion bash)"')
+@system.command(short_help="Print the shell's completion.", epilog='Example: eval "$(tito system completion bash)"')
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:

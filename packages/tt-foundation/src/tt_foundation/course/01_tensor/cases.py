@@ -196,7 +196,17 @@ def operators_between_tensors(rng: np.random.Generator, tt: Any, show: Any) -> d
     x, y = rng.uniform(0.5, 2, size=(2, 3)), rng.uniform(0.5, 2, size=(3,))
     show(x=x, y=y)
     a, b = tt.Tensor(x), tt.Tensor(y)
-    return {"x + y": a + b, "x - y": a - b, "x * y": a * b, "x / y": a / b, "x ** y": a**b, "-x": -a}
+    return {
+        "x + y": a + b,
+        "x - y": a - b,
+        "x * y": a * b,
+        "x / y": a / b,
+        "x ** y": a**b,
+        "-x": -a,
+        "all are operations": _all_operations(
+            tt, lambda: a + b, lambda: 2 + a, lambda: a * b, lambda: 2 - a, lambda: a / b, lambda: a**2, lambda: -a
+        ),
+    }
 
 
 def numbers_and_arrays_on_the_left(rng: np.random.Generator, tt: Any, show: Any) -> dict[str, Any]:
@@ -236,7 +246,8 @@ def sums(rng: np.random.Generator, tt: Any, show: Any) -> dict[str, Any]:
         "axis=1": tt.sum(t, axis=1),
         "axis=(0, 2)": t.sum(axis=(0, 2)),
         "axis=-1, keepdims": t.sum(-1, keepdims=True),
-        "of booleans": (tt.Tensor(x > 0)).sum(),
+        "of booleans": tt.Tensor(x > 0).sum(),
+        "methods are operations": _all_operations(tt, t.sum, t.mean),
     }
 
 
@@ -294,7 +305,13 @@ def matrix_products(rng: np.random.Generator, tt: Any, show: Any) -> dict[str, A
     show(x=x, y=y)
     a, b = tt.Tensor(x), tt.Tensor(y)
     single = tt.matmul(tt.Tensor(x.astype(np.float32)), tt.Tensor(y.astype(np.float32)))
-    return {"matmul(x, y)": tt.matmul(a, b), "x @ y": a @ b, "array @ y": x @ b, "in float32": single}
+    return {
+        "matmul(x, y)": tt.matmul(a, b),
+        "x @ y": a @ b,
+        "array @ y": x @ b,
+        "in float32": single,
+        "@ is an operation": _all_operations(tt, lambda: a @ b),
+    }
 
 
 def products_of_many_matrices_at_once(rng: np.random.Generator, tt: Any, show: Any) -> dict[str, Any]:
@@ -358,6 +375,9 @@ def axes_in_another_order(rng: np.random.Generator, tt: Any, show: Any) -> dict[
         "one by one": t.permute_dims(1, 2, 0),
         "T": t.T,
         "T of one axis": tt.Tensor(x[0, 0]).T,
+        "methods are operations": _all_operations(
+            tt, lambda: t.T, lambda: t.reshape(-1), lambda: t.permute_dims(2, 1, 0)
+        ),
         "swapaxes": tt.swapaxes(t),
         "swapaxes of 0 and 1": tt.swapaxes(t, axis1=0, axis2=1),
     }
@@ -400,6 +420,7 @@ def integers_and_slices_pick_views(rng: np.random.Generator, tt: Any, show: Any)
         "t[1:3, ::2]": block,
         "t[-1, 2]": t[-1, 2],
         "t[..., None]": t[..., None],
+        "t[1] is an operation": _all_operations(tt, lambda: t[1]),
         "t[1:3, ::2], memory": _memory(block.data, x),
     }
 
@@ -593,3 +614,16 @@ def _quietly(action: Callable[[], Any]) -> tuple[Any, int]:
         warnings.simplefilter("always")
         out = action()
     return out, len(caught)
+
+
+def _all_operations(tt: Any, *actions: Callable[[], Any]) -> bool:
+    """Whether each action's result is what an operation gave, which observers and module 05 can see."""
+    outputs: list[Any] = []
+
+    def watch(op: Any, phase: str, inputs: Any, params: Any, output: Any) -> None:
+        if phase == "forward":
+            outputs.append(output)
+
+    with tt.observe(watch):
+        results = [action() for action in actions]
+    return all(any(result is output for output in outputs) for result in results)

@@ -296,9 +296,10 @@ def _quietly(action: Callable[[], Any]) -> tuple[Any, int]:
 
 def _inside(tt: Any, op: Any, x: Any, prefix: str = "", **params: Any) -> dict[str, Any]:
     """Run a fused function's body on a tensor, as module 05 does, and watch every operation in it."""
-    infinite = []
+    infinite, outputs = [], []
 
     def watch(inner: Any, phase: str, inputs: Any, params: Any, output: Any) -> None:
+        outputs.append(output)
         if output is not None and not np.isfinite(np.asarray(output)).all():
             infinite.append(inner.name)
 
@@ -306,6 +307,6 @@ def _inside(tt: Any, op: Any, x: Any, prefix: str = "", **params: Any) -> dict[s
         out = op.body(x, **params)
     return {
         f"{prefix}body on tensors": out,
-        f"{prefix}body on tensors gives a": type(out).__name__,
+        f"{prefix}body on tensors is an operation's": any(out is output for output in outputs),
         f"{prefix}not finite inside": ", ".join(infinite) or "nothing",
     }

@@ -4,6 +4,7 @@ A case draws its inputs from ``rng``, shows them, and returns what came out: dat
 for here. Where a layer draws numbers, its docstring says how, so the same generator gives the same numbers.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,12 +39,13 @@ def an_affine_map_with_a_relu(rng: np.random.Generator, tt: Any, show: Any) -> d
     x, weight, bias = rng.normal(size=(3, 3)), rng.normal(size=(4, 3)), rng.normal(size=(4,)) - 1
     show(x=x, weight=weight, bias=bias)
     t, w, b = tt.Tensor(x), tt.Tensor(weight), tt.Tensor(bias)
-    body = tt.linear.body(t, w, b, activation="relu")
     return {
         "with relu": tt.linear(t, w, b, activation="relu"),
         "without a bias": tt.linear(t, w, activation="relu"),
-        "body on tensors": body,
-        "body on tensors gives a": type(body).__name__,
+        "body on tensors": tt.linear.body(t, w, b, activation="relu"),
+        "body is of operations": _all_operations(
+            tt, lambda: tt.linear.body(t, w, b, activation="relu"), lambda: tt.linear.body(t, w)
+        ),
     }
 
 
@@ -229,6 +231,7 @@ def dropping_by_a_mask(rng: np.random.Generator, tt: Any, show: Any) -> dict[str
         "p=0": tt.dropout(tt.Tensor(x), mask, p=0.0),
         "p=1": tt.dropout(tt.Tensor(x), np.zeros((2, 4), bool), p=1.0),
         "body on tensors": tt.dropout.body(tt.Tensor(x), tt.Tensor(mask), p=p),
+        "body is of operations": _all_operations(tt, lambda: tt.dropout.body(tt.Tensor(x), tt.Tensor(mask), p=p)),
     }
 
 
@@ -279,6 +282,7 @@ def flatten_keeps_the_batch(rng: np.random.Generator, tt: Any, show: Any) -> dic
         "two axes": layer(tt.Tensor(x[0])),
         "one axis": layer(tt.Tensor(x[0, :, 0])),
         "memory": "shared" if np.shares_memory(layer(tt.Tensor(x)).data, x) else "its own",
+        "is an operation's": _all_operations(tt, lambda: layer(tt.Tensor(x))),
     }
 
 
@@ -376,3 +380,16 @@ def orthogonal_keeps_lengths(rng: np.random.Generator, tt: Any, show: Any) -> di
         "lengths before": np.linalg.norm(x, axis=1),
         "lengths after": np.linalg.norm(mapped.data, axis=1),
     }
+
+
+def _all_operations(tt: Any, *actions: Callable[[], Any]) -> bool:
+    """Whether each action's result is what an operation gave, which observers and module 05 can see."""
+    outputs: list[Any] = []
+
+    def watch(op: Any, phase: str, inputs: Any, params: Any, output: Any) -> None:
+        if phase == "forward":
+            outputs.append(output)
+
+    with tt.observe(watch):
+        results = [action() for action in actions]
+    return all(any(result is output for output in outputs) for result in results)

@@ -13,7 +13,7 @@ import numpy as np
 def squared_errors(rng: np.random.Generator, tt: Any, show: Any) -> dict[str, Any]:
     x, target = rng.normal(size=(3, 2)), rng.normal(size=(3, 2))
     show(x=x, target=target)
-    return _reductions(lambda **how: tt.mse_loss(tt.Tensor(x), tt.Tensor(target), **how))
+    return _reductions(tt, lambda **how: tt.mse_loss(tt.Tensor(x), tt.Tensor(target), **how))
 
 
 def squared_errors_in_float32_and_of_little(rng: np.random.Generator, tt: Any, show: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def absolute_errors(rng: np.random.Generator, tt: Any, show: Any) -> dict[str, A
     show(x=x, target=target)
     t, y = tt.Tensor(x), tt.Tensor(target)
     return {
-        **_reductions(lambda **how: tt.l1_loss(t, y, **how)),
+        **_reductions(tt, lambda **how: tt.l1_loss(t, y, **how)),
         "shapes": show.raises(lambda: tt.l1_loss(t, y[0]), x.shape, target[0].shape),
     }
 
@@ -59,7 +59,7 @@ def huber_near_and_far(rng: np.random.Generator, tt: Any, show: Any) -> dict[str
     show(x=x, target=target, delta=delta)
     t, y = tt.Tensor(x), tt.Tensor(target)
     return {
-        **_reductions(lambda **how: tt.huber_loss(t, y, delta=delta, **how)),
+        **_reductions(tt, lambda **how: tt.huber_loss(t, y, delta=delta, **how)),
         "delta=1": tt.huber_loss(t, y),
         "in float32": tt.huber_loss(tt.Tensor(x.astype(np.float32)), tt.Tensor(target.astype(np.float32))),
     }
@@ -99,7 +99,7 @@ def hinge_of_right_and_wrong(rng: np.random.Generator, tt: Any, show: Any) -> di
     show(x=x, target=target, margin=margin)
     t, y = tt.Tensor(x), tt.Tensor(target)
     return {
-        **_reductions(lambda **how: tt.hinge_loss(t, y, **how)),
+        **_reductions(tt, lambda **how: tt.hinge_loss(t, y, **how)),
         "with the margin": tt.hinge_loss(t, y, margin=margin, reduction="none"),
         "shapes": show.raises(lambda: tt.hinge_loss(t, y[:1]), x.shape, target[:1].shape),
         "far away": tt.hinge_loss(t * 1e4, y),
@@ -148,7 +148,7 @@ def nll_reduced(rng: np.random.Generator, tt: Any, show: Any) -> dict[str, Any]:
     show(log_p=log_p, ids=ids)
     t = tt.Tensor(log_p)
     return {
-        **_reductions(lambda **how: tt.nll_loss(t, ids, **how)),
+        **_reductions(tt, lambda **how: tt.nll_loss(t, ids, **how)),
         "in float32": tt.nll_loss(tt.Tensor(log_p.astype(np.float32)), ids),
         "no examples, sum": tt.nll_loss(t[:0], ids[:0], reduction="sum"),
         "no examples, mean": tt.nll_loss(t[:0], ids[:0]),
@@ -187,7 +187,7 @@ def cross_entropy_of_ids(rng: np.random.Generator, tt: Any, show: Any) -> dict[s
     show(logits=logits, ids=ids)
     t, y = tt.Tensor(logits), tt.Tensor(ids)
     return {
-        **_reductions(lambda **how: tt.class_cross_entropy(t, y, **how)),
+        **_reductions(tt, lambda **how: tt.class_cross_entropy(t, y, **how)),
         "in float32": tt.class_cross_entropy(tt.Tensor(logits.astype(np.float32)), y),
         "all alike, which is log 3": tt.class_cross_entropy(t * 0, y),
         "body on tensors": tt.class_cross_entropy.body(t, y),
@@ -238,7 +238,7 @@ def cross_entropy_with_smoothed_labels(rng: np.random.Generator, tt: Any, show: 
     show(logits=logits, ids=ids, weight=weight, label_smoothing=smoothing)
     t, y, w = tt.Tensor(logits), tt.Tensor(ids), tt.Tensor(weight)
     return {
-        **_reductions(lambda **how: tt.class_cross_entropy(t, y, label_smoothing=smoothing, **how)),
+        **_reductions(tt, lambda **how: tt.class_cross_entropy(t, y, label_smoothing=smoothing, **how)),
         "weighted": tt.class_cross_entropy(t, y, w, label_smoothing=smoothing, reduction="none"),
         "weighted mean": tt.class_cross_entropy(t, y, w, label_smoothing=smoothing),
         "all of it spread": tt.class_cross_entropy(t, y, label_smoothing=1.0, reduction="none"),
@@ -250,7 +250,7 @@ def cross_entropy_checks_then_counts(rng: np.random.Generator, tt: Any, show: An
     show(logits=logits, ids=ids, weight=weight)
     t, w = tt.Tensor(logits), tt.Tensor(weight)
     return {
-        **_reductions(lambda **how: tt.cross_entropy(t, tt.Tensor(ids), **how)),
+        **_reductions(tt, lambda **how: tt.cross_entropy(t, tt.Tensor(ids), **how)),
         "ids as an array": tt.cross_entropy(t, ids),
         "all at once": tt.cross_entropy(t, ids, w, ignore_index=1, label_smoothing=0.1),
         "one example": tt.cross_entropy(t[0], tt.Tensor(ids)[0]),
@@ -264,7 +264,7 @@ def cross_entropy_of_probabilities(rng: np.random.Generator, tt: Any, show: Any)
     show(logits=logits, target=target, weight=weight)
     t, y, w = tt.Tensor(logits), tt.Tensor(target), tt.Tensor(weight)
     return {
-        **_reductions(lambda **how: tt.cross_entropy(t, y, **how)),
+        **_reductions(tt, lambda **how: tt.cross_entropy(t, y, **how)),
         "weighted": tt.cross_entropy(t, y, w),
         "smoothed": tt.cross_entropy(t, y, label_smoothing=0.2),
         "one example": tt.cross_entropy(t[0], y[0]),
@@ -306,7 +306,7 @@ def binary_cross_entropy_of_probabilities(rng: np.random.Generator, tt: Any, sho
     t, y, w = tt.Tensor(p), tt.Tensor(target), tt.Tensor(weight)
     single = tt.Tensor(p.astype(np.float32)), tt.Tensor(target.astype(np.float32))
     return {
-        **_reductions(lambda **how: tt.binary_cross_entropy(t, y, **how)),
+        **_reductions(tt, lambda **how: tt.binary_cross_entropy(t, y, **how)),
         "weighted": tt.binary_cross_entropy(t, y, w),
         "soft targets": tt.binary_cross_entropy(t, tt.Tensor(p[::-1])),
         "in float32": tt.binary_cross_entropy(*single),
@@ -342,7 +342,7 @@ def binary_cross_entropy_of_scores(rng: np.random.Generator, tt: Any, show: Any)
     t, y, w, p = tt.Tensor(x), tt.Tensor(target), tt.Tensor(weight), tt.Tensor(pos_weight)
     loss = tt.binary_cross_entropy_with_logits
     return {
-        **_reductions(lambda **how: loss(t, y, **how)),
+        **_reductions(tt, lambda **how: loss(t, y, **how)),
         "weighted": loss(t, y, w),
         "with pos_weight": loss(t, y, pos_weight=p, reduction="none"),
         "with both": loss(t, y, w, pos_weight=p),
@@ -369,7 +369,7 @@ def divergence_of_distributions(rng: np.random.Generator, tt: Any, show: Any) ->
     show(log_p=log_p, target=target)
     t, y = tt.Tensor(log_p), tt.Tensor(target)
     return {
-        **_reductions(lambda **how: tt.kl_div(t, y, **how)),
+        **_reductions(tt, lambda **how: tt.kl_div(t, y, **how)),
         "batchmean": tt.kl_div(t, y, reduction="batchmean"),
         "of logarithms": tt.kl_div(t, tt.Tensor(np.log(target)), log_target=True),
         "of itself": tt.kl_div(t, tt.Tensor(np.exp(log_p)), reduction="batchmean"),
@@ -387,9 +387,17 @@ def divergence_where_the_target_is_zero(rng: np.random.Generator, tt: Any, show:
     return _inside(tt, lambda: tt.kl_div(t, y, reduction="none"))
 
 
-def _reductions(loss: Callable[..., Any]) -> dict[str, Any]:
-    """The loss as every reduction has it."""
-    return {"mean": loss(), "sum": loss(reduction="sum"), "none": loss(reduction="none")}
+def _reductions(tt: Any, loss: Callable[..., Any]) -> dict[str, Any]:
+    """The loss as every reduction has it, and whether each came from an operation, as module 05 needs it."""
+    outputs: list[Any] = []
+
+    def watch(op: Any, phase: str, inputs: Any, params: Any, output: Any) -> None:
+        if phase == "forward":
+            outputs.append(output)
+
+    with tt.observe(watch):
+        losses = {"mean": loss(), "sum": loss(reduction="sum"), "none": loss(reduction="none")}
+    return {**losses, "made of operations": all(any(a is b for b in outputs) for a in losses.values())}
 
 
 def _inside(tt: Any, loss: Callable[[], Any]) -> dict[str, Any]:
