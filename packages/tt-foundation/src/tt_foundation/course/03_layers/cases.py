@@ -216,6 +216,7 @@ def linear_names_what_does_not_fit(rng: np.random.Generator, tt: Any, show: Any)
     show(in_features=inputs, x=x)
     layer = tt.Linear(inputs, 4)
     return {
+        "what fits": layer(tt.Tensor(x[:, 1:] * 0)).shape,
         "shape": show.raises(lambda: layer(tt.Tensor(x)), inputs, x.shape),
         "type": show.raises(lambda: layer(tt.Tensor(x[:, 1:].astype(np.float64))), "float32", "float64"),
         "a number": show.raises(lambda: layer(tt.Tensor(1.0)), inputs, ()),

@@ -33,14 +33,20 @@ def shapes_that_differ_are_refused(rng: np.random.Generator, tt: Any, show: Any)
     x, target = rng.normal(size=(n, 1)), rng.normal(size=(n,))
     show(x=x, target=target)
     t, y = tt.Tensor(x), tt.Tensor(target)
-    return {"mse_loss": show.raises(lambda: tt.mse_loss(t, y), x.shape, target.shape)}
+    return {
+        "shapes alike": tt.mse_loss(t[:, 0], y),
+        "shapes that differ": show.raises(lambda: tt.mse_loss(t, y), x.shape, target.shape),
+    }
 
 
 def a_reduction_that_is_none_of_the_three(rng: np.random.Generator, tt: Any, show: Any) -> dict[str, Any]:
     x, name = rng.normal(size=(2,)), f"median{int(rng.integers(2, 99))}"
     show(x=x, reduction=name)
     t = tt.Tensor(x)
-    return {"reduction": show.raises(lambda: tt.mse_loss(t, t, reduction=name), name)}
+    return {
+        "sum": tt.mse_loss(t, -t, reduction="sum"),
+        "reduction": show.raises(lambda: tt.mse_loss(t, t, reduction=name), name),
+    }
 
 
 def absolute_errors(rng: np.random.Generator, tt: Any, show: Any) -> dict[str, Any]:
@@ -70,6 +76,7 @@ def huber_refuses(rng: np.random.Generator, tt: Any, show: Any) -> dict[str, Any
     show(x=x, delta=delta)
     t = tt.Tensor(x)
     return {
+        "what fits": tt.huber_loss(t, -t),
         "delta": show.raises(lambda: tt.huber_loss(t, t, delta=delta), delta),
         "delta=0": show.raises(lambda: tt.huber_loss(t, t, delta=0)),
         "shapes": show.raises(lambda: tt.huber_loss(t, t[:2]), (3,), (2,)),
@@ -177,6 +184,7 @@ def nll_refuses(rng: np.random.Generator, tt: Any, show: Any) -> dict[str, Any]:
     show(log_p=log_p, ids=ids)
     t, w = tt.Tensor(log_p), tt.Tensor(np.ones(classes + 1))
     return {
+        "what fits": tt.nll_loss(t, ids),
         "a weight too many": show.raises(lambda: tt.nll_loss(t, ids, w), log_p.shape, (classes + 1,)),
         "one axis": show.raises(lambda: tt.nll_loss(t[0], ids[:1]), (classes,)),
     }
@@ -278,6 +286,7 @@ def cross_entropy_refuses(rng: np.random.Generator, tt: Any, show: Any) -> dict[
     show(logits=logits, ids=ids, label_smoothing=share)
     t = tt.Tensor(logits)
     return {
+        "what fits": tt.cross_entropy(t, ids),
         "label smoothing": show.raises(lambda: tt.cross_entropy(t, ids, label_smoothing=share), share),
         "a class too high": show.raises(lambda: tt.cross_entropy(t, ids + classes), classes, ids[0] + classes),
         "a weight too few": show.raises(
@@ -328,6 +337,7 @@ def binary_cross_entropy_refuses(rng: np.random.Generator, tt: Any, show: Any) -
     show(p=p, scores=scores)
     t = tt.Tensor(p)
     return {
+        "what fits": tt.binary_cross_entropy(t, t),
         "scores": show.raises(lambda: tt.binary_cross_entropy(tt.Tensor(scores), t)).split()[0],
         "below 0": show.raises(lambda: tt.binary_cross_entropy(tt.Tensor(-scores), t)).split()[0],
         "shapes": show.raises(lambda: tt.binary_cross_entropy(t, t[:1]), (n,), (1,)),
