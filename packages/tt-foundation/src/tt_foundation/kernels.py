@@ -196,7 +196,7 @@ def class_cross_entropy_gradient(g: Array, saved: tuple[Array, Array, Array]) ->
 _BLOCK = 65_536
 """The most elements of a block: few enough to stay in the second-level cache, enough for the calls not to count."""
 
-Update: TypeAlias = Callable[..., None]
+Move: TypeAlias = Callable[..., Array]
 
 
 class _Scratch(threading.local):
@@ -228,38 +228,35 @@ def _is_flat(params: list[Array], grads: list[Array]) -> bool:
     return True
 
 
-def _in_blocks(update: Update, params: list[Array], grads: list[Array], *kept: list[Any]) -> None:
-    """Call ``update(p, g, *kept, t, u)`` on flat blocks, ``t`` and ``u`` being scratch of their size.
+def _in_blocks(
+    move: Move, params: list[Array], grads: list[Array], *kept: list[Any], shrink: float = 1.0, pull: float = 0.0
+) -> None:
+    """Make every parameter ``shrink * p - move(g + pull * p, *kept, t, u)``, flat block by flat block.
 
-    Small parameters whose kept arrays are packed come several together: a bias costs as many calls as a matrix else.
+    ``t`` and ``u`` are scratch; ``move`` gives its result in one of them. Small parameters whose kept arrays are packed
+    come several together: a bias costs as many calls as a matrix else.
     """
     t, u = _scratch.of(params[0].dtype)
     packs = [k for k in kept if isinstance(k, Pack)]
     if len(packs) < len(kept) or not packs:
-        for arrays in zip(params, grads, *kept, strict=True):
-            _update_blocks(update, [_flat(a) for a in arrays if a is not None], t, u)
-        return
-    for first, last, span in packs[0].runs(_BLOCK):
-        memory = [pack.memory[span] for pack in packs]
-        if last == first + 1:
-            _update_blocks(update, [_flat(params[first]), _flat(grads[first]), *memory], t, u)
-            continue
+        runs = [(i, i + 1, [_flat(k[i]) for k in kept if k[i] is not None]) for i in range(len(params))]
+    else:
+        runs = [(first, last, [pack.memory[at] for pack in packs]) for first, last, at in packs[0].runs(_BLOCK)]
+    for first, last, memory in runs:
         some = [_flat(p) for p in params[first:last]]
-        p = np.concatenate(some)
-        update(p, np.concatenate([_flat(g) for g in grads[first:last]]), *memory, t[: p.size], u[: p.size])
-        at = 0
-        for view in some:
-            view[:] = p[at : at + view.size]
-            at += view.size
-
-
-def _update_blocks(update: Update, arrays: list[Array], t: Array, u: Array) -> None:
-    """Call ``update`` on flat arrays of one size, block by block."""
-    size = arrays[0].size
-    count = -(-size // _BLOCK)
-    for i in range(count):
-        at, end = size * i // count, size * (i + 1) // count
-        update(*[a[at:end] for a in arrays], t[: end - at], u[: end - at])
+        g = _flat(grads[first]) if last == first + 1 else np.concatenate([_flat(g) for g in grads[first:last]])
+        if pull:
+            g = g + pull * (some[0] if last == first + 1 else np.concatenate(some))
+        size = g.size
+        count = -(-size // _BLOCK)
+        for i in range(count):
+            at, end = size * i // count, size * (i + 1) // count
+            moved = move(g[at:end], *[k[at:end] for k in memory], t[: end - at], u[: end - at])
+            for p in [some[0][at:end]] if last == first + 1 else some:
+                if shrink != 1:
+                    np.multiply(p, shrink, p)
+                np.subtract(p, moved[: p.size], p)
+                moved = moved[p.size :]
 
 
 @kernel(adam_step, "numpy")
@@ -287,21 +284,17 @@ def adam_step_in_place(
     dtype = params[0].dtype
     beta1, beta2, rest1, rest2, floor, rate = [np.asarray(c, dtype) for c in constants]
 
-    def update(p: Array, g: Array, m: Array, v: Array, t: Array, u: Array) -> None:
-        if weight_decay and decoupled_weight_decay:
-            np.multiply(p, 1 - lr * weight_decay, p)
-        elif weight_decay:
-            g = np.add(g, np.multiply(p, weight_decay, u), u)
+    def move(g: Array, m: Array, v: Array, t: Array, u: Array) -> Array:
         np.multiply(m, beta1, m)
         np.add(m, np.multiply(g, rest1, t), m)
         np.multiply(np.square(g, t), rest2, t)
         np.multiply(v, beta2, v)
         np.add(v, t, v)
         np.add(np.sqrt(v, t), floor, t)
-        np.multiply(np.divide(m, t, t), rate, t)
-        np.subtract(p, t, p)
+        return np.multiply(np.divide(m, t, t), rate, t)
 
-    _in_blocks(update, params, grads, exp_avgs, exp_avg_sqs)
+    decay = {"shrink": 1 - lr * weight_decay} if decoupled_weight_decay else {"pull": weight_decay}
+    _in_blocks(move, params, grads, exp_avgs, exp_avg_sqs, **decay)
     return None
 
 
@@ -322,17 +315,15 @@ def sgd_step_in_place(
     if not _is_flat(params, grads):
         return NotImplemented
 
-    def update(p: Array, g: Array, *rest: Array) -> None:
+    def move(g: Array, *rest: Array) -> Array:
         *buffers, t, u = rest
-        if weight_decay:
-            g = np.add(g, np.multiply(p, weight_decay, out=t), out=t)
         for buffer in buffers:
             buffer *= momentum
             buffer += g if step == 1 or not dampening else np.multiply(g, 1 - dampening, out=u)
             g = np.add(g, np.multiply(buffer, momentum, out=u), out=t) if nesterov else buffer
-        p -= np.multiply(g, lr, out=u)
+        return np.multiply(g, lr, out=u)
 
-    _in_blocks(update, params, grads, *([momentum_buffers] if momentum else []))
+    _in_blocks(move, params, grads, *([momentum_buffers] if momentum else []), pull=weight_decay)
     return None
 
 
