@@ -1,55 +1,14 @@
-"""The marker `sandbox`, and a small tier to grade.
-
-Tests marked `sandbox` run where bubblewrap does; elsewhere they are deselected, and counted. In CI none may be left
-out.
-"""
+"""Small tiers to learn and to grade."""
 
 import os
 import shutil
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tt_course import manifest
-from tt_course.grading.sandbox import NoSandboxError, find_sandbox
-
-_left_out = 0
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "sandbox: needs bubblewrap")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    global _left_out
-    wanting = [item for item in items if item.get_closest_marker("sandbox") is not None]
-    if not wanting:
-        return
-    try:
-        find_sandbox()
-    except NoSandboxError as error:
-        if os.environ.get("CI"):
-            raise pytest.UsageError(f"{len(wanting)} tests need the sandbox, and in CI all must run: {error}") from None
-        items[:] = [item for item in items if item not in wanting]
-        config.hook.pytest_deselected(items=wanting)
-        _left_out = len(wanting)
-    if hasattr(config, "workeroutput"):
-        config.workeroutput["without_sandbox"] = _left_out
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    global _left_out
-    _left_out = node.workeroutput.get("without_sandbox", 0) if hasattr(node, "workeroutput") else _left_out
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if _left_out:
-        terminalreporter.write_line(f"{_left_out} tests left out: they need the sandbox (install bubblewrap)")
-
 
 VECTORS = '''\
 """Vectors: the toy tier's exercise."""
