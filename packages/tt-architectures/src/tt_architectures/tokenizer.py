@@ -83,9 +83,8 @@ class Tokenizer(ABC):
         Raises:
             ValueError: an id is no token's.
         """
-        if isinstance(ids, np.ndarray | Tensor):
-            ids = ids.tolist()
-        return "".join(self.stream(ids, skip_special=skip_special))
+        row: Iterable[int] = ids.tolist() if isinstance(ids, (np.ndarray, Tensor)) else ids
+        return "".join(self.stream(row, skip_special=skip_special))
 
     def stream(self, ids: Iterable[int], *, skip_special: bool = False) -> Iterator[str]:
         """The text of ids piece by piece, as soon as each is certain: for a model that writes as it goes."""
