@@ -5,6 +5,7 @@ In CI none may be left out.
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,10 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
 """Marker -> whether what it asks for is there, and what that is."""
 
 _left_out: dict[str, int] = {}
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell makes what it starts in the background deaf to Ctrl-C, and with it the programs that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
