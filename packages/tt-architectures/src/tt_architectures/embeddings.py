@@ -46,11 +46,16 @@ def embedding(indices: Array, weight: Array, *, padding_idx: int | None = None, 
     """
     if indices.dtype.kind not in "iu":
         raise TypeError(f"embedding needs indices that are integers, got {indices.dtype}")
-    if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < len(weight):
+    try:
+        rows = np.take(weight, indices, axis=0)
+        is_inside = not indices.size or bool(np.minimum.reduce(indices, axis=None) >= 0)  # from the end is no row here
+    except IndexError:
+        is_inside = False
+    if not is_inside:
         raise IndexError(
             f"embedding of {len(weight)} rows needs 0 <= index < {len(weight)}, got {indices.min()} to {indices.max()}"
         )
-    return np.take(weight, indices, axis=0)
+    return rows
 
 
 @gradient(embedding, "weight")
@@ -196,7 +201,7 @@ class LearnedPositions(Module[..., Tensor]):
         if x.ndim < 2 or x.shape[-1] != self.d_model:
             raise ValueError(f"LearnedPositions needs x of shape (..., seq, {self.d_model}), got {x.shape}")
         at = _positions(positions, x.shape[-2])
-        if at.size and int(at.max()) >= self.max_positions:
+        if at.size and np.maximum.reduce(at, axis=None) >= self.max_positions:
             raise IndexError(f"LearnedPositions has places 0 to {self.max_positions - 1}, got position {at.max()}")
         return x + self.table(Tensor(at))
 
