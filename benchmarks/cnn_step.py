@@ -37,7 +37,7 @@ def _torch(channels_last: bool = False) -> harness.Step:
         model = model.to(memory_format=torch.channels_last)
         batches = [(x.contiguous(memory_format=torch.channels_last), y) for x, y in batches]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    return _step(model, optimizer, nn.CrossEntropyLoss(), batches)
+    return harness.training_step(model, optimizer, nn.CrossEntropyLoss(), batches)
 
 
 def _torch_channels_last() -> harness.Step:
@@ -56,21 +56,8 @@ def _ours() -> harness.Step:
         layers += [tt.MaxPool2d(2)] if is_pooled else []
     model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(2048, 10))
     optimizer = nn.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    return _step(model, optimizer, nn.CrossEntropyLoss(), [(nn.Tensor(x), nn.Tensor(y)) for x, y in _batches()])
-
-
-def _step(model: Any, optimizer: Any, loss: Any, batches: list[tuple[Any, Any]]) -> harness.Step:
-    at = 0
-
-    def step() -> None:
-        nonlocal at
-        x, y = batches[at]
-        at = (at + 1) % len(batches)
-        optimizer.zero_grad()
-        loss(model(x), y).backward()
-        optimizer.step()
-
-    return step
+    batches = [(nn.Tensor(x), nn.Tensor(y)) for x, y in _batches()]
+    return harness.training_step(model, optimizer, nn.CrossEntropyLoss(), batches)
 
 
 CONTESTANTS = {

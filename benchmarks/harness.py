@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import os
 import statistics
 import subprocess
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 Step = Callable[[], object]
 
@@ -97,6 +99,19 @@ def compare(file: str, names: list[str], threads: int, rounds: int, seconds: flo
             f"{name:<28} {statistics.median(times[name]) * 1e3:>9.4f} {statistics.median(ratios):>12.2f} "
             f"{f'({low:.2f} - {high:.2f})':>16} {peak[name] / 2**20:>9.1f}"
         )
+
+
+def training_step(model: Any, optimizer: Any, loss: Any, batches: list[tuple[Any, Any]]) -> Step:
+    """A step that trains on the next batch, round and round; ours and PyTorch's are written alike."""
+    coming = itertools.cycle(batches)
+
+    def step() -> None:
+        x, y = next(coming)
+        optimizer.zero_grad()
+        loss(model(x), y).backward()
+        optimizer.step()
+
+    return step
 
 
 def main(file: str, names: list[str]) -> None:

@@ -28,7 +28,7 @@ def _torch() -> harness.Step:
     model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     batches = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in _batches()]
-    return _step(model, optimizer, nn.CrossEntropyLoss(), batches)
+    return harness.training_step(model, optimizer, nn.CrossEntropyLoss(), batches)
 
 
 def _ours() -> harness.Step:
@@ -38,7 +38,7 @@ def _ours() -> harness.Step:
     model = tt.Sequential(layers)
     optimizer = tt.Adam(model.parameters(), lr=1e-3)
     batches = [(tt.Tensor(x), tt.Tensor(y)) for x, y in _batches()]
-    return _step(model, optimizer, tt.CrossEntropyLoss(), batches)
+    return harness.training_step(model, optimizer, tt.CrossEntropyLoss(), batches)
 
 
 def _ours_with_policy() -> harness.Step:
@@ -46,20 +46,6 @@ def _ours_with_policy() -> harness.Step:
 
     tt.keep_freed_memory()
     return _ours()
-
-
-def _step(model: Any, optimizer: Any, loss: Any, batches: list[tuple[Any, Any]]) -> harness.Step:
-    at = 0
-
-    def step() -> None:
-        nonlocal at
-        x, y = batches[at]
-        at = (at + 1) % len(batches)
-        optimizer.zero_grad()
-        loss(model(x), y).backward()
-        optimizer.step()
-
-    return step
 
 
 CONTESTANTS = {
