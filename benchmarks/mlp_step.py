@@ -2,7 +2,9 @@
 
     ./run python benchmarks/mlp_step.py      (needs torch: pip install torch==2.13.0)
 
-"allocator policy" is ``tt_foundation.machine.keep_freed_memory``, which the commands of this project call.
+"allocator policy" is ``tt_foundation.machine.keep_freed_memory``, which the commands of this project call. The inputs
+are spread around 0, as standardised pixels are: where all are positive most units of a net that learns noise die, and
+what is timed is how a processor handles the denormal numbers to which their moments fade.
 """
 
 import os
@@ -17,7 +19,7 @@ _THREADS = int(os.environ.get("BENCHMARK_THREADS", "1"))
 
 def _batches() -> list[tuple[Any, Any]]:
     rng = np.random.default_rng(0)
-    return [(rng.random((64, 784), dtype=np.float32), rng.integers(0, 10, 64)) for _ in range(16)]
+    return [(rng.standard_normal((64, 784), dtype=np.float32), rng.integers(0, 10, 64)) for _ in range(64)]
 
 
 def _torch() -> harness.Step:

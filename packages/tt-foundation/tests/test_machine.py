@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from threadpoolctl import threadpool_info
 
 from tt_foundation.machine import (
     available_cores,
@@ -58,6 +59,11 @@ def test_an_error_in_a_block_reaches_the_caller_after_all_ended(three_threads: N
     with pytest.raises(KeyError, match="second"):
         parallel_blocks(block, 9)
     assert sorted(done) == [0, 6]
+
+
+def test_blas_uses_one_thread_once_a_block_has_woken_another(three_threads: None) -> None:
+    parallel_blocks(lambda a, b: None, 10)
+    assert all(pool["num_threads"] == 1 for pool in threadpool_info() if pool["user_api"] == "blas")
 
 
 def test_sizes_below_one_are_refused() -> None:

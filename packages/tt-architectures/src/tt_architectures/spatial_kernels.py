@@ -22,7 +22,7 @@ from tt_architectures.spatial import (
     max_pool2d,
 )
 from tt_architectures.window import Padding, Size, Window, pair
-from tt_foundation import Array, kernel, parallel_blocks
+from tt_foundation import Array, kernel, matrix_product, parallel_blocks
 
 __all__: list[str] = []
 
@@ -127,7 +127,7 @@ def _convolved(pixels: Array, matrix: Array, at: Window, bias: Array | None = No
     def run(start: int, stop: int) -> None:
         for columns, images, rows in _column_blocks(pixels, at, start, stop):
             part = out[images, rows].reshape(len(columns), -1)
-            np.matmul(columns, matrix, out=part)
+            matrix_product(columns, matrix, part)
             if bias is not None:
                 part += bias
 
@@ -184,7 +184,7 @@ def conv2d_input_gradient_in_blocks(
         for i in range(start, stop, step):
             count = min(step, stop - i)
             rows = values[: count * math.prod(at.output)]
-            np.matmul(pixels[i : i + count].reshape(-1, out), matrix, out=rows)
+            matrix_product(pixels[i : i + count].reshape(-1, out), matrix, rows)
             sent = rows.reshape(count, *at.output, *at.kernel, c)
             frame[:count] = 0
             for tap, part in _taps(frame[:count], at):
@@ -208,7 +208,7 @@ def conv2d_weight_gradient_in_blocks(y: Array, x: Array, *, at: Window, groups: 
         total = np.zeros((math.prod(at.kernel) * c, out), x.dtype)
         part = np.empty_like(total)
         for columns, images, rows in _column_blocks(pixels, at, start, stop):
-            total += np.matmul(columns.T, wanted[images, rows].reshape(len(columns), out), out=part)
+            total += matrix_product(columns.T, wanted[images, rows].reshape(len(columns), out), part)
         totals[start] = total
 
     _over_images(run, len(x), math.prod(at.output) * math.prod(at.kernel) * c)

@@ -18,6 +18,7 @@ from tt_foundation import optim as _optim
 from tt_foundation import optimizer as _optimizer
 from tt_foundation import plots as _plots
 from tt_foundation import primitive as _primitive
+from tt_foundation import products as _products
 from tt_foundation import random as _random
 from tt_foundation import rows as _rows
 from tt_foundation import schedules as _schedules
@@ -53,6 +54,7 @@ from tt_foundation.optim import *  # noqa: F403
 from tt_foundation.optimizer import *  # noqa: F403
 from tt_foundation.plots import *  # noqa: F403
 from tt_foundation.primitive import *  # noqa: F403
+from tt_foundation.products import *  # noqa: F403
 from tt_foundation.random import *  # noqa: F403
 from tt_foundation.rows import *  # noqa: F403
 from tt_foundation.schedules import *  # noqa: F403
@@ -82,6 +84,7 @@ __all__ += _optim.__all__
 __all__ += _optimizer.__all__
 __all__ += _plots.__all__
 __all__ += _primitive.__all__
+__all__ += _products.__all__
 __all__ += _random.__all__
 __all__ += _reductions.__all__
 __all__ += _rows.__all__

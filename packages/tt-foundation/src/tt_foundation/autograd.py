@@ -79,11 +79,12 @@ Hook: TypeAlias = Callable[[Tensor], "Tensor | None"]
 class Plan:
     """What the tape keeps of a primitive's calls when a given set of its arguments is tracked, made once."""
 
-    __slots__ = ("arrays", "names", "needs", "positions", "shapes", "steps", "take")
+    __slots__ = ("arrays", "names", "needs", "of_tracked", "positions", "shapes", "steps", "take")
 
     def __init__(self, op: Primitive, tracked: int) -> None:
         count = tracked.bit_length()
         self.positions = [i for i in range(count) if tracked >> i & 1]
+        self.of_tracked = taker(self.positions)
         arguments = op.arguments * count if op.is_variadic else op.arguments
         rules = [op.rules.get(arguments[i]) for i in self.positions] if op.body is None else []
         named = dict.fromkeys(name for rule in rules if rule is not None for name in rule.needs if name != "i")
@@ -176,8 +177,8 @@ def record(
     if plan is None:
         plan = op.plans[tracked] = Plan(op, tracked)
     parents: list[Node | Leaf] = []
-    for i in plan.positions:
-        parents.append(args[i].node or _node_of(args[i]))
+    for a in plan.of_tracked(args):
+        parents.append(a.node or _node_of(a))
     node = _new(Node)
     node.op, node.kernel, node.plan = op, kernel, plan
     node.parents, node.params, node.inputs = parents, params, ()
@@ -259,12 +260,13 @@ def backward(
             with no_grad():
                 tensor.grad += g
         else:
-            owner = g if g.base is None else g.base
-            if id(owner) in taken or not _lies_as(g, tensor.data):
-                owner = np.empty_like(tensor.data, subok=False)
-                owner[...] = g
-                g = owner
-            taken.add(id(owner))
+            base = g.base
+            owner = id(g if base is None else base)
+            if owner in taken or not _lies_as(g, tensor.data):
+                copy = np.empty_like(tensor.data, subok=False)
+                copy[...] = g
+                g, owner = copy, id(copy)
+            taken.add(owner)
             tensor.grad = Tensor(g)
 
 
@@ -363,17 +365,22 @@ def _walk(
                 if watching:
                     for observer in watching:
                         observer(node.op, "backward", (node, g), node.params, None)
-                steps = node.plan.steps
+                plan = node.plan
                 parents: Sequence[Any] = node.parents
-                if not steps:
-                    parents, parts = _fused_parts(node, g, create_graph)
+                if not plan.steps:
+                    rule, statics = node.kernel.rule, node.kernel.statics
+                    if rule is None or create_graph:
+                        parents, parts = _splice(node, g)
+                    elif statics:
+                        parts = plan.of_tracked(rule(g, *node.kept, **_statics(statics, node.params)))
+                    else:
+                        parts = plan.of_tracked(rule(g, *node.kept))
                 else:
                     kept = _as_tensors(node) if create_graph else node.kept
                     parts = []
-                    for rule, places, statics in steps:
+                    for rule, places, statics in plan.steps:
                         if statics:
-                            params = {name: node.params[name] for name in statics if name in node.params}
-                            parts.append(rule(g, *[kept[i] for i in places], **params))
+                            parts.append(rule(g, *[kept[i] for i in places], **_statics(statics, node.params)))
                         elif not places:
                             parts.append(rule(g))
                         elif len(places) == 1:
@@ -412,7 +419,7 @@ def _seed(root: Tensor, seed: Tensor | Array | None, create_graph: bool) -> Grad
     if seed is None:
         if root.size != 1:
             raise ValueError(f"backward needs a gradient for an output of shape {root.shape}; or sum it first")
-        seed = np.ones_like(root.data)
+        seed = np.asarray(1, root.dtype).reshape(root.shape)
     if seed.shape != root.shape:
         raise ValueError(f"backward needs a gradient of shape {root.shape}, got {seed.shape}")
     if create_graph:
@@ -461,15 +468,9 @@ def _check_unwritten(node: Node) -> None:
         )
 
 
-def _fused_parts(node: Node, g: Any, create_graph: bool) -> tuple[Sequence[Any], Sequence[Any]]:
-    """To whom the gradient of a fused primitive goes on, and what each gets: by its kernel's rule, or by its body."""
-    rule = node.kernel.rule
-    if rule is None or create_graph:
-        return _splice(node, g)
-    kept, names = node.kept or (), node.kernel.statics
-    every = rule(g, *kept, **{k: node.params[k] for k in names if k in node.params}) if names else rule(g, *kept)
-    positions = node.plan.positions
-    return node.parents, every if len(every) == len(positions) else [every[i] for i in positions]
+def _statics(names: tuple[str, ...], params: dict[str, Any]) -> dict[str, Any]:
+    """The static parameters of a call that a rule names."""
+    return {name: params[name] for name in names if name in params}
 
 
 def _as_tensors(node: Node) -> list[Any]:

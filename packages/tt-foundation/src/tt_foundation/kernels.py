@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from itertools import accumulate
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from tt_foundation.activations import gelu, log_softmax, softmax
 from tt_foundation.layers import linear
 from tt_foundation.losses import Reduction, class_cross_entropy
-from tt_foundation.machine import num_threads, parallel_blocks
+from tt_foundation.machine import parallel_blocks
 from tt_foundation.optim import adam_step, sgd_step
 from tt_foundation.optimizer import Pack
 from tt_foundation.primitive import Array, kernel
+from tt_foundation.products import matrix_product
+from tt_foundation.tensor import matmul
 
 __all__: list[str] = []
 
@@ -38,85 +42,80 @@ def linear_in_place(
         return NotImplemented  # where something is wrong, the body says what
     if x.size == x.shape[-1]:  # one row: as a vector it need not be broadcast
         out = np.dot(weight, x.reshape(-1))
-        if bias is not None:
-            np.add(out, bias, out)
+        _finish(out, bias, activation)
         out = out.reshape(*x.shape[:-1], len(weight))
-    elif x.ndim > 2 or (x.size * len(weight) >= _PRODUCTS and num_threads() > 1):
-        out = _linear_by_rows(x, weight, bias, activation == "relu")
-        return out, (x, weight, None if activation == "none" else out)
+    elif x.ndim == 2 and x.size * len(weight) < _PRODUCTS:
+        out = matrix_product(x, weight.T)
+        _finish(out, bias, activation)
     else:
-        out = np.asarray(np.matmul(x, weight.T))
-        if bias is not None:
-            out += bias
-    if activation == "relu":
-        np.maximum(out, 0, out=out)
+        out = _linear_by_rows(x, weight, bias, activation)
     return out, (x, weight, None if activation == "none" else out)
 
 
-_PRODUCTS = 4_000_000
-"""The fewest multiplications for which it pays to wake another thread."""
+def _finish(out: Array, bias: Array | None, activation: str) -> None:
+    """Bias and activation in the memory of the product."""
+    if bias is not None:
+        np.add(out, bias, out)
+    if activation == "relu":
+        np.maximum(out, _zero(out.dtype), out=out)
 
 
-def _linear_by_rows(x: Array, weight: Array, bias: Array | None, has_relu: bool) -> Array:
+def _linear_by_rows(x: Array, weight: Array, bias: Array | None, activation: str) -> Array:
     """As one product of two matrices, where NumPy would take a stack of them one by one; over all threads."""
     rows = x.reshape(-1, x.shape[-1])
     out = np.empty((len(rows), len(weight)), x.dtype)
 
     def block(start: int, stop: int) -> None:
         part = out[start:stop]
-        np.matmul(rows[start:stop], weight.T, out=part)
-        if bias is not None:
-            part += bias
-        if has_relu:
-            np.maximum(part, 0, out=part)
+        matrix_product(rows[start:stop], weight.T, part)
+        _finish(part, bias, activation)
 
     parallel_blocks(block, len(rows), min_block=_PRODUCTS // max(weight.size, 1) + 1)
     return out.reshape(*x.shape[:-1], len(weight))
+
+
+@lru_cache(maxsize=8)
+def _zero(dtype: np.dtype[Any]) -> Array:
+    """0 as an array, which NumPy need not convert in every call."""
+    return np.zeros((), dtype)
+
+
+@lru_cache(maxsize=8)
+def _ones(count: int, dtype: np.dtype[Any]) -> Array:
+    """What to multiply a matrix with for the sums of its columns: thrice as fast as a reduction of small ones."""
+    return np.ones(count, dtype)
+
+
+_PRODUCTS = 4_000_000
+"""The fewest multiplications for which it pays to wake another thread."""
 
 
 @linear_in_place.gradient
 def linear_gradient(g: Array, saved: tuple[Array, Array, Array | None], needs: Needs) -> tuple[Array | None, ...]:
     x, weight, activated = saved
     if activated is not None:
-        passed = np.greater(activated, 0, out=np.empty_like(g))  # as floats: a product with booleans converts them
+        passed = np.empty_like(g)  # as floats: a product with booleans converts them
+        np.greater(activated, _zero(g.dtype), out=passed)
         g = np.multiply(g, passed, passed)
     rows, inputs = (g, x) if g.ndim == 2 else (g.reshape(-1, g.shape[-1]), x.reshape(-1, x.shape[-1]))
-    if rows.size * weight.shape[1] >= _PRODUCTS and num_threads() > 1:
-        return _linear_gradient_by_blocks(rows, x, weight, needs)
-    wrt_x = np.matmul(g, weight) if needs[0] else None
+    wrt_x = matrix_product(rows, weight).reshape(x.shape) if needs[0] else None
     wrt_weight = None
     if needs[1]:  # in the weight's own memory order
-        wrt_weight = np.matmul(rows.T, inputs) if weight.flags.c_contiguous else np.matmul(inputs.T, rows).T
-    wrt_bias = np.add.reduce(rows, axis=0) if needs[2] else None
+        by_rows = weight.flags.c_contiguous
+        wrt_weight = matrix_product(rows.T, inputs) if by_rows else matrix_product(inputs.T, rows).T
+    wrt_bias = np.dot(_ones(len(rows), rows.dtype), rows) if needs[2] else None
     return wrt_x, wrt_weight, wrt_bias
 
 
-def _linear_gradient_by_blocks(g: Array, x: Array, weight: Array, needs: Needs) -> tuple[Array | None, ...]:
-    """The gradients of large products over all threads: blocks of rows for ``x``, of outputs for the weight."""
-    inputs = x.reshape(-1, x.shape[-1])
-    least = _PRODUCTS // weight.size + 1
-    wrt_x = np.empty(inputs.shape, g.dtype) if needs[0] else None
-    wrt_weight = np.empty_like(weight) if needs[1] else None  # in the weight's own memory order
-    wrt_bias = np.empty(len(weight), g.dtype) if needs[2] else None
-    ones = np.ones(len(g), g.dtype)
-
-    def of_rows(start: int, stop: int) -> None:
-        assert wrt_x is not None
-        np.matmul(g[start:stop], weight, out=wrt_x[start:stop])
-
-    def of_outputs(start: int, stop: int) -> None:
-        columns = g[:, start:stop]
-        if wrt_weight is not None and wrt_weight.flags.c_contiguous:
-            np.matmul(columns.T, inputs, out=wrt_weight[start:stop])
-        elif wrt_weight is not None:
-            np.matmul(inputs.T, columns, out=wrt_weight.T[:, start:stop])
-        if wrt_bias is not None:
-            np.matmul(ones, columns, out=wrt_bias[start:stop])
-
-    if wrt_x is not None:
-        parallel_blocks(of_rows, len(g), min_block=least)
-    parallel_blocks(of_outputs, len(weight), min_block=max(32, _PRODUCTS // max(inputs.size, 1) + 1))
-    return None if wrt_x is None else wrt_x.reshape(x.shape), wrt_weight, wrt_bias
+@kernel(matmul, "numpy")
+def matmul_over_threads(x: Array, y: Array) -> Any:
+    """Rows times a matrix, as one product of two matrices."""
+    is_plain = np.ndim(y) == 2 and np.ndim(x) >= 2 and x.dtype == y.dtype and x.dtype.kind == "f"
+    if not is_plain or x.shape[-1] != len(y):
+        return NotImplemented
+    if x.ndim == 2:
+        return matrix_product(x, y)
+    return matrix_product(x.reshape(-1, len(y)), y).reshape(*x.shape[:-1], y.shape[1])
 
 
 @kernel(softmax, "numpy")
@@ -165,32 +164,37 @@ def class_cross_entropy_of_rows(
     label_smoothing: float = 0.0,
     reduction: Reduction = "mean",
 ) -> Any:
-    """The common case, rows of scores and nothing weighted or smoothed: keeps the probabilities."""
+    """The common case, rows of scores and nothing weighted or smoothed: keeps the probabilities, classes first.
+
+    So the reductions over classes go along memory, several examples at once.
+    """
     is_plain = logits.ndim == 2 and weight is None and not label_smoothing and reduction == "mean"
     if not is_plain or not logits.size:
         return NotImplemented
     if abs(ignore_index) <= logits.shape[1] and (ids == ignore_index).any():  # one beyond is found below
         return NotImplemented
-    rows = np.arange(len(ids))
-    p = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
+    count = len(ids)
+    examples = np.arange(count)
+    p = logits.T.copy()
+    p -= np.maximum.reduce(p)
     try:
-        at_class = p[rows, ids]
+        at_class = p[ids, examples]
     except IndexError:
         return NotImplemented
-    np.exp(p, out=p)
-    total = np.add.reduce(p, axis=1, keepdims=True)
+    np.exp(p, p)
+    total = np.add.reduce(p)
     p /= total
-    at_class -= np.log(total[:, 0])
-    return np.asarray(np.add.reduce(at_class) / p.dtype.type(-len(ids))), (p, rows, ids)
+    at_class -= np.log(total, total)
+    return np.add.reduce(at_class) / p.dtype.type(-count), (p, ids, examples)
 
 
 @class_cross_entropy_of_rows.gradient
 def class_cross_entropy_gradient(g: Array, saved: tuple[Array, Array, Array]) -> tuple[Array | None, ...]:
-    p, rows, ids = saved
+    p, ids, examples = saved
     share = g / len(ids)
     part = p * share
-    part[rows, ids] -= share
-    return part, None, None
+    part[ids, examples] -= share
+    return part.T, None, None
 
 
 _BLOCK = 65_536
@@ -219,44 +223,92 @@ def _flat(array: Array) -> Array:
     return array.ravel("K")
 
 
-def _is_flat(params: list[Array], grads: list[Array]) -> bool:
-    """Whether each parameter and its gradient lie alike in memory without gaps, and all are of one type."""
+class _Piece(NamedTuple):
+    """What a block has of one parameter."""
+
+    parameter: int
+    elements: slice
+    memory: Array
+    place: slice
+    """Where in the block."""
+
+
+class _Block(NamedTuple):
+    """Neighbours in memory that are stepped together: pieces of parameters, and what is kept for all of them."""
+
+    size: int
+    pieces: list[_Piece]
+    kept: list[Array]
+
+
+def _cut(params: list[Array], kept: Sequence[Array]) -> list[_Block]:
+    """Parameters, as if they were one flat array, in equal blocks of at most ``_BLOCK`` elements; so ``kept``."""
+    flat = [_flat(p) for p in params]
+    ends = list(accumulate(p.size for p in flat))
+    count = -(-ends[-1] // _BLOCK)
+    blocks: list[_Block] = []
+    for k in range(count):
+        first, last = ends[-1] * k // count, ends[-1] * (k + 1) // count
+        pieces: list[_Piece] = []
+        for i in range(bisect_right(ends, first), bisect_left(ends, last) + 1):
+            start = ends[i] - flat[i].size
+            at, end = max(first, start), min(last, ends[i])
+            elements = slice(at - start, end - start)
+            pieces.append(_Piece(i, elements, flat[i][elements], slice(at - first, end - first)))
+        blocks.append(_Block(last - first, pieces, [k[first:last] for k in kept]))
+    return blocks
+
+
+def _blocks(params: list[Array], grads: list[Array], kept: Sequence[list[Any]]) -> list[_Block] | None:
+    """The blocks for a step, or None if a parameter lies in memory with gaps, or otherwise than its gradient.
+
+    Where what is kept is packed, small parameters come several to a block, and the blocks are cut only once: a bias
+    costs as many calls as a matrix else.
+    """
     dtype = params[0].dtype
     for p, g in zip(params, grads, strict=True):
-        if p.dtype != dtype or g.dtype != dtype or p.strides != g.strides or not p.flags.forc:
-            return False
-    return True
+        if p.dtype != dtype or g.dtype != dtype or p.strides != g.strides:
+            return None
+    packs = [k for k in kept if isinstance(k, Pack)]
+    if packs and len(packs) == len(kept):
+        numbers = [id(p) for p in params]
+        if packs[0].plan is None or packs[0].plan[0] != numbers:
+            if not all(p.flags.forc for p in params):
+                return None
+            packs[0].plan = numbers, params, _cut(params, [pack.memory for pack in packs])
+        blocks: list[_Block] = packs[0].plan[2]
+        return blocks
+    if not all(p.flags.forc for p in params):
+        return None
+    alone = [_cut([p], [_flat(k[i]) for k in kept if k[i] is not None]) for i, p in enumerate(params)]
+    return [
+        _Block(size, [piece._replace(parameter=i) for piece in pieces], own)
+        for i, cut in enumerate(alone)
+        for size, pieces, own in cut
+    ]
 
 
 def _in_blocks(
-    move: Move, params: list[Array], grads: list[Array], *kept: list[Any], shrink: float = 1.0, pull: float = 0.0
+    move: Move, blocks: list[_Block], grads: list[Array], *, scale: float, shrink: float = 1.0, pull: float = 0.0
 ) -> None:
-    """Make every parameter ``shrink * p - move(g + pull * p, *kept, t, u)``, flat block by flat block.
+    """Make every parameter ``shrink * p - move(scale * (g + pull * p), *kept, t)``, block by block.
 
-    ``t`` and ``u`` are scratch; ``move`` gives its result in one of them. Small parameters whose kept arrays are packed
-    come several together: a bias costs as many calls as a matrix else.
+    ``t`` is scratch; ``move`` may write into its first argument too, and gives its result in one of the two.
     """
-    t, u = _scratch.of(params[0].dtype)
-    packs = [k for k in kept if isinstance(k, Pack)]
-    if len(packs) < len(kept) or not packs:
-        runs = [(i, i + 1, [_flat(k[i]) for k in kept if k[i] is not None]) for i in range(len(params))]
-    else:
-        runs = [(first, last, [pack.memory[at] for pack in packs]) for first, last, at in packs[0].runs(_BLOCK)]
-    for first, last, memory in runs:
-        some = [_flat(p) for p in params[first:last]]
-        g = _flat(grads[first]) if last == first + 1 else np.concatenate([_flat(g) for g in grads[first:last]])
-        if pull:
-            g = g + pull * (some[0] if last == first + 1 else np.concatenate(some))
-        size = g.size
-        count = -(-size // _BLOCK)
-        for i in range(count):
-            at, end = size * i // count, size * (i + 1) // count
-            moved = move(g[at:end], *[k[at:end] for k in memory], t[: end - at], u[: end - at])
-            for p in [some[0][at:end]] if last == first + 1 else some:
-                if shrink != 1:
-                    np.multiply(p, shrink, p)
-                np.subtract(p, moved[: p.size], p)
-                moved = moved[p.size :]
+    g, t = _scratch.of(grads[0].dtype)
+    factor = np.asarray(scale, g.dtype)
+    for size, pieces, kept in blocks:
+        for i, elements, p, place in pieces:
+            part = _flat(grads[i])[elements]
+            if pull:
+                np.multiply(p, pull, g[place])
+                part = np.add(part, g[place], g[place])
+            np.multiply(part, factor, g[place])
+        moved = move(g[:size], *kept, t[:size])
+        for _, _, p, place in pieces:
+            if shrink != 1:
+                np.multiply(p, shrink, p)
+            np.subtract(p, moved[place], p)
 
 
 @kernel(adam_step, "numpy")
@@ -275,26 +327,28 @@ def adam_step_in_place(
     amsgrad: bool,
     decoupled_weight_decay: bool,
 ) -> Any:
-    """Adam block by block, with two buffers for all that is passing."""
-    if amsgrad or not _is_flat(params, grads):
+    """Adam block by block, reading the gradient once: both moments are made from ``(1 - beta1) g``."""
+    blocks = None if amsgrad else _blocks(params, grads, (exp_avgs, exp_avg_sqs))
+    if blocks is None:
         return NotImplemented
+    rest1, rest2 = 1 - betas[0], 1 - betas[1]
     root = math.sqrt(1 - betas[1] ** step)
-    constants = (*betas, 1 - betas[0], 1 - betas[1], eps * root, lr / (1 - betas[0] ** step) * root)
+    constants = (*betas, rest2 / rest1**2, eps * root, lr / (1 - betas[0] ** step) * root)
     # As arrays, which NumPy need not convert in every call.
     dtype = params[0].dtype
-    beta1, beta2, rest1, rest2, floor, rate = [np.asarray(c, dtype) for c in constants]
+    beta1, beta2, square, floor, rate = [np.asarray(c, dtype) for c in constants]
 
-    def move(g: Array, m: Array, v: Array, t: Array, u: Array) -> Array:
+    def move(g: Array, m: Array, v: Array, t: Array) -> Array:
         np.multiply(m, beta1, m)
-        np.add(m, np.multiply(g, rest1, t), m)
-        np.multiply(np.square(g, t), rest2, t)
+        np.add(m, g, m)
+        np.multiply(np.square(g, g), square, g)
         np.multiply(v, beta2, v)
-        np.add(v, t, v)
+        np.add(v, g, v)
         np.add(np.sqrt(v, t), floor, t)
         return np.multiply(np.divide(m, t, t), rate, t)
 
     decay = {"shrink": 1 - lr * weight_decay} if decoupled_weight_decay else {"pull": weight_decay}
-    _in_blocks(move, params, grads, exp_avgs, exp_avg_sqs, **decay)
+    _in_blocks(move, blocks, grads, scale=rest1, **decay)
     return None
 
 
@@ -311,19 +365,20 @@ def sgd_step_in_place(
     weight_decay: float,
     nesterov: bool,
 ) -> Any:
-    """Gradient descent block by block, with two buffers for all that is passing."""
-    if not _is_flat(params, grads):
+    """Gradient descent block by block."""
+    blocks = _blocks(params, grads, (momentum_buffers,) if momentum else ())
+    if blocks is None:
         return NotImplemented
 
     def move(g: Array, *rest: Array) -> Array:
-        *buffers, t, u = rest
+        *buffers, t = rest
         for buffer in buffers:
-            buffer *= momentum
-            buffer += g if step == 1 or not dampening else np.multiply(g, 1 - dampening, out=u)
-            g = np.add(g, np.multiply(buffer, momentum, out=u), out=t) if nesterov else buffer
-        return np.multiply(g, lr, out=u)
+            np.multiply(buffer, momentum, buffer)
+            np.add(buffer, g, buffer)
+            g = np.add(g, np.multiply(buffer, momentum, t), g) if nesterov else buffer
+        return np.multiply(g, lr, t)
 
-    _in_blocks(move, params, grads, *([momentum_buffers] if momentum else []), pull=weight_decay)
+    _in_blocks(move, blocks, grads, scale=1 if step == 1 or not momentum else 1 - dampening, pull=weight_decay)
     return None
 
 

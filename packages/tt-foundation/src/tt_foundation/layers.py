@@ -178,13 +178,12 @@ class Linear(Layer):
 
     def activated(self, x: Tensor, activation: Literal["none", "relu"] = "none") -> Tensor:
         """The layer followed by an activation, as one operation."""
-        if x.shape[-1:] != (self.in_features,):
+        weight = self.weight
+        if x.data.shape[-1:] != (self.in_features,):
             raise ValueError(f"{self} needs x.shape[-1] == {self.in_features}, got {x.shape}")
-        if x.dtype != self.weight.dtype:
-            raise TypeError(
-                f"{self} takes {self.weight.dtype} weights and got a {x.dtype} input: x.astype({self.weight.dtype})?"
-            )
-        return linear(x, self.weight, self.bias, activation=activation)
+        if x.data.dtype is not weight.data.dtype and x.dtype != weight.dtype:
+            raise TypeError(f"{self} takes {weight.dtype} weights and got a {x.dtype} input: x.astype({weight.dtype})?")
+        return linear(x, weight, self.bias, activation=activation)
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}" + ("" if self.bias is not None else ", bias=False")

@@ -117,7 +117,8 @@ def _ids(target: Any, classes: int, shape: tuple[int, ...], ignore_index: int, n
         raise TypeError(f"{name} takes integer class ids{probabilities}, got {ids.dtype} of shape {ids.shape}")
     if ids.shape != shape:
         raise ValueError(f"{name} needs class ids of shape {shape}, got {ids.shape}")
-    if ids.size and not (np.minimum.reduce(ids, axis=None) >= 0 and np.maximum.reduce(ids, axis=None) < classes):
+    # Without a sign a negative number is larger than any class: one reduction finds all that is out of range.
+    if ids.size and np.maximum.reduce(ids.astype(np.uintp, copy=False), axis=None) >= classes:
         wrong = (ids != ignore_index) & ((ids < 0) | (ids >= classes))
         if wrong.any():
             raise ValueError(f"{name} has {classes} classes, got class id {ids[wrong][0]}")

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -55,7 +54,6 @@ class _Pool:
         asked = os.environ.get("TT_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS", "")
         self.size = int(asked) if asked.isdigit() and int(asked) else available_cores()
         self.executor: ThreadPoolExecutor | None = None
-        self.controller: Any = None
         self.inside = threading.local()
 
 
@@ -85,8 +83,9 @@ def set_num_threads(count: int) -> None:
 def parallel_blocks(function: Callable[[int, int], object], total: int, *, min_block: int = 1) -> None:
     """Run ``function(start, stop)`` over ``range(total)`` cut into blocks, one a thread, the caller's among them.
 
-    BLAS uses one thread meanwhile, so that two pools do not fight. A call from within a block runs in its own thread.
-    Modes of the framework (gradients, backend) are per thread: blocks do plain NumPy.
+    From the first call that wakes a thread, NumPy's BLAS uses one thread: its own would fight with these, and those of
+    OpenBLAS go on spinning for a tenth of a second after each product. A call from within a block runs in its own
+    thread. Modes of the framework (gradients, backend) are per thread: blocks do plain NumPy.
     What the first block that failed raised is raised here, after all have ended.
     """
     count = min(_pool.size, total // max(min_block, 1))
@@ -94,11 +93,10 @@ def parallel_blocks(function: Callable[[int, int], object], total: int, *, min_b
         if total:
             function(0, total)
         return
-    if _pool.controller is None:
-        from threadpoolctl import ThreadpoolController
-
-        _pool.controller = ThreadpoolController()
     if _pool.executor is None:
+        from threadpoolctl import threadpool_limits  # slow to import
+
+        threadpool_limits(limits=1, user_api="blas")
         _pool.executor = ThreadPoolExecutor(_pool.size - 1, "tt-block")
 
     def block(i: int) -> None:
@@ -108,14 +106,13 @@ def parallel_blocks(function: Callable[[int, int], object], total: int, *, min_b
         finally:
             _pool.inside.block = False
 
-    with _pool.controller.limit(limits=1, user_api="blas"):
-        futures = [_pool.executor.submit(block, i) for i in range(1, count)]
-        errors: list[BaseException] = []
-        try:
-            block(0)
-        except BaseException as error:
-            errors.append(error)
-        errors += [failure for future in futures if (failure := future.exception()) is not None]
+    futures = [_pool.executor.submit(block, i) for i in range(1, count)]
+    errors: list[BaseException] = []
+    try:
+        block(0)
+    except BaseException as error:
+        errors.append(error)
+    errors += [failure for future in futures if (failure := future.exception()) is not None]
     if errors:
         raise errors[0]
 

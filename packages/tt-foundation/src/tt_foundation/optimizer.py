@@ -44,20 +44,7 @@ class Pack(list[Array]):
             by_columns = a.flags.f_contiguous and not a.flags.c_contiguous
             self.append(part.reshape(a.shape[::-1]).T if by_columns else part.reshape(a.shape))
             start += a.size
-        self._runs: dict[int, list[tuple[int, int, slice]]] = {}
-
-    def runs(self, most: int) -> list[tuple[int, int, slice]]:
-        """Neighbours that fill at most ``most`` elements together: the first, past the last, where in ``memory``."""
-        if most not in self._runs:
-            runs: list[tuple[int, int, slice]] = []
-            first = start = end = 0
-            for i, a in enumerate(self):
-                if i > first and end + a.size - start > most:
-                    runs.append((first, i, slice(start, end)))
-                    first, start = i, end
-                end += a.size
-            self._runs[most] = [*runs, (first, len(self), slice(start, end))]
-        return self._runs[most]
+        self.plan: Any = None
 
 
 class Optimizer:
