@@ -32,7 +32,7 @@ _SMALL = 40.0
 
 _NO_SHIFT = np.zeros((1, 1), np.float32)
 
-Prefix = tuple[int, ...]
+Prefix = tuple[int | slice, ...]
 
 
 class _Plan(NamedTuple):
@@ -47,7 +47,7 @@ class _Plan(NamedTuple):
     scale: Any
     kept_share: Any  # 1 - dropout_p
     is_causal: bool
-    units: list[Prefix]  # indices into the first of the leading axes; the others are worked on together
+    units: list[Prefix]  # into the first of the leading axes; what each shows is worked on together
     rows: int
 
     def tiles(self) -> Iterator[tuple[int, int, int]]:
@@ -59,7 +59,7 @@ class _Plan(NamedTuple):
 
     def scratch(self) -> Array:
         """Memory for the scores of the largest tile."""
-        together = math.prod(self.lead[len(self.units[0]) :])
+        together = math.prod(self.query[self.units[0]].shape[:-2])
         return np.empty(together * self.rows * self.key.shape[-2], self.query.dtype)
 
 
@@ -91,9 +91,14 @@ def _planned(
     if total > _TILE:
         outer = math.prod(lead[:-1])
         is_whole = outer < num_threads() or lead[-1] * keys * _CAUSAL_ROWS > _TILE
-        units = list(np.ndindex(lead if is_whole else lead[:-1]))
-        rows = max(16, _TILE // ((1 if is_whole else lead[-1]) * keys))
+        together = 1 if is_whole else lead[-1]
+        rows = max(16, _TILE // (together * keys))
         rows = min(queries, rows, _CAUSAL_ROWS if is_causal else rows)
+        units = list(np.ndindex(lead if is_whole else lead[:-1]))
+        step = _TILE // (together * keys * rows)
+        if step > 1 and len(units) > 1:  # longer calls: threads seldom wait for each other between two
+            *before, last = lead if is_whole else lead[:-1]
+            units = [(*at, slice(i, i + step)) for at in np.ndindex(*before) for i in range(0, last, step)]
     number = query.dtype.type
     is_causal = is_causal and queries > 1
     root = number(1 / math.sqrt(size) if scale is None else scale)
