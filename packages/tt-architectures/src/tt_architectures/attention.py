@@ -147,13 +147,13 @@ def scaled_dot_product_attention(
 @primitive
 def split_heads(x: Array, *, num_heads: int) -> Array:
     """The last axis cut into heads, a view: ``(batch, seq, heads * d) -> (batch, heads, seq, d)``."""
-    return np.swapaxes(x.reshape(*x.shape[:2], num_heads, -1), 1, 2)
+    return x.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
 
 
 @primitive
 def merge_heads(x: Array) -> Array:
     """The heads side by side again: ``(batch, heads, seq, d) -> (batch, seq, heads * d)``."""
-    return np.swapaxes(x, 1, 2).reshape(x.shape[0], x.shape[2], x.shape[1] * x.shape[3])
+    return x.swapaxes(1, 2).reshape(x.shape[0], x.shape[2], x.shape[1] * x.shape[3])
 
 
 @gradient(split_heads, "x")
@@ -207,7 +207,7 @@ def _attention_of_groups(
     q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask, keep: AttentionMask, *, is_causal: bool, dropout_p: float
 ) -> Tensor:
     """Attention in which several query heads may share a head of keys and values: all ``(batch, heads, seq, d)``."""
-    (batch, heads, queries, size), groups = q.shape, k.shape[1]
+    (batch, heads, queries, size), groups = q.data.shape, k.data.shape[1]
     if heads == groups:
         return scaled_dot_product_attention(q, k, v, mask, None, keep, is_causal=is_causal, dropout_p=dropout_p)
     # Heads that share keys stand along an axis of their own: (batch, groups, heads of a group, seq, d).
@@ -340,7 +340,7 @@ class MultiHeadAttention(Module[..., Tensor]):
                 raise ValueError("a cache needs positions, no mask, and a sequence that attends to itself")
             q, k, v = self._of_itself(query, positions)
             k, v, lengths = cache.update(layer, k, v, positions)
-            seen = _seen(positions, lengths, k.shape[2])
+            seen = _seen(positions, lengths, k.data.shape[2])
             found = merge_heads(_attention_of_groups(q, k, v, seen, None, is_causal=False, dropout_p=0.0))
         elif key is None and value is None and self.rotation is None:
             keep = self._kept(p, query, query)
@@ -371,7 +371,7 @@ class MultiHeadAttention(Module[..., Tensor]):
         if packed.requires_grad:
             raise RuntimeError("a cache keeps no gradients: use it under no_grad")
         queries, end = self.num_heads, self.num_heads + self.num_kv_heads
-        heads = packed.data.reshape(*x.shape[:2], end + self.num_kv_heads, -1).swapaxes(1, 2)
+        heads = packed.data.reshape(*x.data.shape[:2], end + self.num_kv_heads, -1).swapaxes(1, 2)
         q, k, v = Tensor(heads[:, :queries]), Tensor(heads[:, queries:end]), Tensor(heads[:, end:])
         if self.rotation is None:
             return q, k, v

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tt_architectures.attention import AttentionMask, scaled_dot_product_attention, self_attention
-from tt_foundation import Array, kernel, mode, num_threads, parallel_blocks
+from tt_foundation import Array, here, kernel, num_threads, parallel_blocks
 
 __all__: list[str] = []
 
@@ -245,7 +246,7 @@ def attention_in_tiles(
     dropout_p: float = 0.0,
 ) -> Any:
     """Tile by tile; keeps the logarithm of every query's sum of exponentials."""
-    if query.ndim > 2 and query.shape[-2] == 1 and mask is bias is keep is None and not mode().grad_enabled:
+    if query.ndim > 2 and query.shape[-2] == 1 and mask is bias is keep is None and not here.mode.grad_enabled:
         return _newest_token(query, key, value, scale)
     plan = None if bias is not None else _planned(query, key, value, mask, keep, is_causal, scale, dropout_p)
     if plan is None:
@@ -260,11 +261,26 @@ def _newest_token(query: Array, key: Array, value: Array, scale: float | None) -
     if not is_sound or not query.dtype == key.dtype == value.dtype:
         return NotImplemented
     weights = np.matmul(query, key.swapaxes(-1, -2))
-    np.multiply(weights, 1 / math.sqrt(query.shape[-1]) if scale is None else scale, weights)
-    np.subtract(weights, np.maximum.reduce(weights, axis=-1, keepdims=True), weights)
+    np.multiply(weights, _root(query.shape[-1], query.dtype) if scale is None else scale, weights)
+    flat, keys = weights.reshape(-1), key.shape[-2]
+    if not (np.minimum.reduce(flat) > -_SMALL and np.maximum.reduce(flat) < _SMALL):
+        weights -= np.maximum.reduce(weights, axis=-1, keepdims=True)
     np.exp(weights, weights)
-    np.divide(weights, np.add.reduce(weights, axis=-1, keepdims=True), weights)
-    return np.matmul(weights, value)
+    total = flat.reshape(-1, keys).dot(_ones(keys.bit_length(), query.dtype)[:keys])
+    out = np.matmul(weights, value)
+    return np.divide(out, total.reshape(*out.shape[:-1], 1), out)
+
+
+@lru_cache(maxsize=8)
+def _root(size: int, dtype: np.dtype[Any]) -> Array:
+    """What scores are multiplied with, as an array that NumPy need not convert in every call."""
+    return np.asarray(1 / math.sqrt(size), dtype)
+
+
+@lru_cache(maxsize=8)
+def _ones(bits: int, dtype: np.dtype[Any]) -> Array:
+    """As many ones as a number of so many bits can count: what rows are multiplied with for their sums."""
+    return np.ones(1 << bits, dtype)
 
 
 @attention_in_tiles.gradient

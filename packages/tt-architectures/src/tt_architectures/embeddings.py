@@ -47,7 +47,7 @@ def embedding(indices: Array, weight: Array, *, padding_idx: int | None = None, 
     if indices.dtype.kind not in "iu":
         raise TypeError(f"embedding needs indices that are integers, got {indices.dtype}")
     try:
-        rows = np.take(weight, indices, axis=0)
+        rows = weight.take(indices, axis=0)
         is_inside = not indices.size or bool(np.minimum.reduce(indices, axis=None) >= 0)  # from the end is no row here
     except IndexError:
         is_inside = False
@@ -201,9 +201,13 @@ class LearnedPositions(Module[..., Tensor]):
         if x.ndim < 2 or x.shape[-1] != self.d_model:
             raise ValueError(f"LearnedPositions needs x of shape (..., seq, {self.d_model}), got {x.shape}")
         at = _positions(positions, x.shape[-2])
-        if at.size and np.maximum.reduce(at, axis=None) >= self.max_positions:
-            raise IndexError(f"LearnedPositions has places 0 to {self.max_positions - 1}, got position {at.max()}")
-        return x + self.table(Tensor(at))
+        try:
+            return x + self.table(Tensor(at))
+        except IndexError:
+            low, high = at.min(), at.max()
+            wrong = low if low < 0 else high
+            message = f"LearnedPositions has places 0 to {self.max_positions - 1}, got position {wrong}"
+            raise IndexError(message) from None
 
 
 class Angles(NamedTuple):

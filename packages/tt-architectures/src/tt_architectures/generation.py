@@ -50,7 +50,7 @@ class PlainCache:
             self._kept[layer] = np.zeros(shape, k.dtype), np.zeros(shape, v.dtype)
         keys, values = self._kept[layer]
         if len(positions) == 1:
-            first = longest - k.shape[2]
+            first = longest - k.data.shape[2]
             keys[:, :, first:longest], values[:, :, first:longest] = k.data, v.data
         else:
             rows = np.arange(len(positions))[:, None]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 
 from tt_architectures.normalization import batch_norm, batch_statistics, layer_norm, rms_norm
-from tt_foundation import Array, kernel, mode, parallel_blocks
+from tt_foundation import Array, here, kernel, parallel_blocks
 
 __all__: list[str] = []
 
@@ -59,6 +60,12 @@ def _is_plain(x: Array, normalized_shape: tuple[int, ...], *parameters: Array | 
     )
 
 
+@lru_cache(maxsize=8)
+def _share(size: int, dtype: np.dtype[Any]) -> Array:
+    """What rows are multiplied with for their means: one product instead of a reduction."""
+    return np.full(size, 1 / size, dtype)
+
+
 @kernel(layer_norm, "numpy")
 def layer_norm_in_blocks(
     x: Array,
@@ -69,8 +76,8 @@ def layer_norm_in_blocks(
     eps: float = 1e-5,
 ) -> Any:
     """Keeps the normalized rows and each row's 1 / deviation."""
-    if weight is not None and bias is not None and x.shape and x.size == x.shape[-1] > 0:
-        if (x.size,) == weight.shape == bias.shape == normalized_shape and x.dtype == weight.dtype == bias.dtype:
+    if weight is not None and bias is not None and (x.size,) == x.shape[-1:] == weight.shape == bias.shape:
+        if normalized_shape == weight.shape and x.size > 0 and x.dtype == weight.dtype == bias.dtype:
             return _layer_norm_of_one(x, weight, bias, eps)
     if not _is_plain(x, normalized_shape, weight, bias):
         return NotImplemented
@@ -78,7 +85,7 @@ def layer_norm_in_blocks(
     rows = _rows(x, size)
     normal, out = np.empty_like(rows), np.empty_like(rows)
     scale = np.empty((len(rows), 1), x.dtype)
-    share = np.full((size, 1), 1 / size, x.dtype)
+    share = _share(size, x.dtype)[:, None]
     w, b = (None if p is None else p.reshape(-1) for p in (weight, bias))
 
     def block(i: int, at: slice) -> None:
@@ -102,10 +109,10 @@ def layer_norm_in_blocks(
 def _layer_norm_of_one(x: Array, weight: Array, bias: Array, eps: float) -> Any:
     """For one token, where the number of calls is what counts, and broadcasting costs as much as another."""
     vector = x.reshape(-1)
-    normal = np.subtract(vector, np.add.reduce(vector) / x.size)
-    scale = np.asarray(1 / math.sqrt(float(np.dot(normal, normal)) / x.size + eps), x.dtype)
+    normal = np.subtract(vector, vector.dot(_share(x.size, x.dtype)))
+    scale = np.asarray(1 / math.sqrt(normal.dot(normal).item() / x.size + eps), x.dtype)
     np.multiply(normal, scale, normal)
-    if not mode().grad_enabled:
+    if not here.mode.grad_enabled:
         np.multiply(normal, weight, normal)
         return np.add(normal, bias, normal).reshape(x.shape)
     out = np.add(np.multiply(normal, weight), bias)
@@ -119,7 +126,7 @@ def layer_norm_gradient(
     normal, scale, w = saved
     size = normal.shape[1]
     rows = _rows(g, size)
-    share = np.full((size, 1), 1 / size, g.dtype)
+    share = _share(size, g.dtype)[:, None]
     wrt_x = np.empty_like(rows) if needs[0] else None
 
     def block(i: int, at: slice) -> None:
@@ -153,7 +160,7 @@ def rms_norm_in_blocks(
     normal = np.empty_like(rows)
     out = normal if weight is None else np.empty_like(rows)
     scale = np.empty((len(rows), 1), x.dtype)
-    share = np.full((size, 1), 1 / size, x.dtype)
+    share = _share(size, x.dtype)[:, None]
     w = None if weight is None else weight.reshape(-1)
     floor = np.finfo(x.dtype).eps if eps is None else eps
 
@@ -177,7 +184,7 @@ def rms_norm_gradient(
     normal, scale, w = saved
     size = normal.shape[1]
     rows = _rows(g, size)
-    share = np.full((size, 1), 1 / size, g.dtype)
+    share = _share(size, g.dtype)[:, None]
     wrt_x = np.empty_like(rows) if needs[0] else None
 
     def block(i: int, at: slice) -> None:

@@ -404,7 +404,7 @@ def weight_and_bias(
 
 def check_dtype(layer: Layer, x: Tensor, weight: Tensor | None) -> None:
     """Raise unless ``x`` has the weight's element type."""
-    if weight is not None and x.dtype != weight.dtype:
+    if weight is not None and x.data.dtype != weight.data.dtype:
         raise TypeError(f"{layer} has {weight.dtype} weights and got a {x.dtype} input: x.astype({weight.dtype})?")
 
 

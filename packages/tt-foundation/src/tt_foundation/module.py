@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tt_foundation.primitive import Array, observers, scope, wrote
+from tt_foundation.primitive import Array, here, scope, wrote
 from tt_foundation.tensor import Tensor
 
 __all__ = ["Buffer", "Module", "Parameter"]
@@ -46,7 +46,7 @@ class Module(Generic[P, R]):
     forward: Callable[P, R]
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if observers():
+        if here.mode.observers:
             out: R = scope(self, self.forward, *args, **kwargs)
             return out
         return self.forward(*args, **kwargs)

@@ -52,6 +52,7 @@ __all__ = [
     "current_backend",
     "fused",
     "gradient",
+    "here",
     "kernel",
     "last_write",
     "mode",
@@ -125,12 +126,13 @@ class _Thread(threading.local):
         self.mode = Mode()
 
 
-_thread = _Thread()
+here = _Thread()
+"""This thread's switches are ``here.mode``."""
 
 
 def mode() -> Mode:
     """This thread's switches."""
-    return _thread.mode
+    return here.mode
 
 
 tick = itertools.count(1).__next__
@@ -299,7 +301,7 @@ class Primitive:
         self.__wrapped__ = function
 
     def __call__(self, *args: Any, **params: Any) -> Any:
-        now = _thread.mode
+        now = here.mode
         if now.observers:
             return self._observed(args, params)
         arrays: list[Any] = []
@@ -310,20 +312,20 @@ class Primitive:
                 has_tensor = True
                 if a.requires_grad:
                     tracked += bit
-                a = a.data
-            elif isinstance(a, _NumPyScalar):
-                # Beside a tensor np.sqrt(2) is as weak as 2.0 is: it must not turn float32 into float64.
-                a = float(a) if type(a) is np.float64 and len(args) > 1 else np.asarray(a)
-            arrays.append(a)
+                arrays.append(a.data)
+            elif a is None or not isinstance(a, _NumPyScalar):
+                arrays.append(a)
+            else:  # beside a tensor np.sqrt(2) is as weak as 2.0 is: it must not turn float32 into float64
+                arrays.append(float(a) if type(a) is np.float64 and len(args) > 1 else np.asarray(a))
             bit += bit
         saved = None
         for implementation in self._chains.get(now.backend) or self._chain(now.backend):
             out = implementation.function(*arrays, **params)
             if out is not NotImplemented:
                 break
+        if type(out) is tuple:
+            out, saved = out
         if type(out) is not _NumPyArray:
-            if type(out) is tuple:
-                out, saved = out
             out = np.asarray(out)
         if not has_tensor:
             return out
@@ -340,14 +342,14 @@ class Primitive:
 
     def _observed(self, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Tell the observers before and after; they see the operation that was called, not those its body calls."""
-        watching = _thread.mode.observers
+        watching = here.mode.observers
         for observer in watching:
             observer(self, "forward", args, params, None)
-        _thread.mode.observers = ()
+        here.mode.observers = ()
         try:
             out = self(*args, **params)
         finally:
-            _thread.mode.observers = watching
+            here.mode.observers = watching
         for observer in watching:
             observer(self, "forward", args, params, out)
         return out
@@ -378,7 +380,7 @@ class Procedure:
 
     def __call__(self, *args: Any, **params: Any) -> None:
         arrays = [_unwrap(a) for a in args]
-        now = _thread.mode
+        now = here.mode
         watching, now.observers = now.observers, ()
         for observer in watching:
             observer(self, "forward", args, params, None)
@@ -758,7 +760,7 @@ class _NoKernels(dict[str, Any]):
 
 def current_backend() -> str:
     """The backend of this thread."""
-    return _thread.mode.backend
+    return here.mode.backend
 
 
 class use_backend:  # noqa: N801 - reads as a verb: `with use_backend("numba"):`
@@ -772,37 +774,37 @@ class use_backend:  # noqa: N801 - reads as a verb: `with use_backend("numba"):`
 
     def __init__(self, name: str) -> None:
         list(_fallbacks(name))
-        self._before = _thread.mode.backend
-        _thread.mode.backend = name
+        self._before = here.mode.backend
+        here.mode.backend = name
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *error: object) -> None:
-        _thread.mode.backend = self._before
+        here.mode.backend = self._before
 
 
 def observers() -> tuple[Observer, ...]:
     """The observers of this thread."""
-    return _thread.mode.observers
+    return here.mode.observers
 
 
 @contextmanager
 def observe(observer: Observer) -> Iterator[None]:
     """Call ``observer(op, phase, inputs, params, output)`` around every operation of this thread in the block."""
-    before = _thread.mode.observers
-    _thread.mode.observers = (*before, observer)
+    before = here.mode.observers
+    here.mode.observers = (*before, observer)
     try:
         yield
     finally:
-        _thread.mode.observers = before
+        here.mode.observers = before
 
 
 def scope(layer: Any, run: Callable[..., Any], /, *args: Any, **params: Any) -> Any:
     """Run ``run(*args, **params)`` as a layer's scope: the observers are told when it is entered and left."""
-    for observer in _thread.mode.observers:
+    for observer in here.mode.observers:
         observer(layer, "scope", args, params, None)
     out = run(*args, **params)
-    for observer in _thread.mode.observers:
+    for observer in here.mode.observers:
         observer(layer, "scope", args, params, out)
     return out

@@ -61,6 +61,8 @@ __all__ = [
     "where",
 ]
 
+_NumPyArray = np.ndarray  # looked up whenever a tensor is made
+
 Axis: TypeAlias = int | tuple[int, ...] | None
 IndexItem: TypeAlias = "int | slice | EllipsisType | Array | Tensor | Sequence[int] | None"
 Index: TypeAlias = "IndexItem | tuple[IndexItem, ...]"
@@ -374,7 +376,7 @@ class Tensor:
     requires_grad: bool
 
     def __init__(self, data: Any, *, dtype: npt.DTypeLike | None = None, requires_grad: bool = False) -> None:
-        if type(data) is not np.ndarray or dtype is not None or data.dtype.kind not in "fiub":
+        if type(data) is not _NumPyArray or dtype is not None or data.dtype.kind not in "fiub":
             data = _as_array(data, dtype)
         if requires_grad and data.dtype.kind != "f":
             raise TypeError(f"only floating-point tensors have gradients, got {data.dtype}")
