@@ -24,7 +24,7 @@ def small_bounds(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"_UNPACKED": 512, "_ROWS": 16, "_COLUMNS": 8, "_FEW": 16, "_MANY": 48}.items():
             patch.setattr(products, name, value)
-        patch.setattr(products, "_PER_THREAD", 4000)
+        patch.setattr(products, "PER_THREAD", 4000)
         patch.setattr(products, "_has_bound", lambda: request.param)
         yield
     set_num_threads(before)

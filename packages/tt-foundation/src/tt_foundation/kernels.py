@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import accumulate
+from operator import is_
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -24,7 +25,7 @@ from tt_foundation.machine import parallel_blocks
 from tt_foundation.optim import adam_step, sgd_step
 from tt_foundation.optimizer import Pack
 from tt_foundation.primitive import Array, kernel
-from tt_foundation.products import matrix_product
+from tt_foundation.products import PER_THREAD, matrix_product
 from tt_foundation.tensor import matmul
 
 __all__: list[str] = []
@@ -43,12 +44,9 @@ def linear_in_place(
         return NotImplemented  # where something is wrong, the body says what
     if x.size == sizes[1]:  # one row: as a vector it need not be broadcast
         out = weight.dot(x.reshape(-1))
-        if bias is not None:
-            np.add(out, bias, out)
-        if activation == "relu":
-            np.maximum(out, _zero(out.dtype), out=out)
+        _finish(out, bias, activation)
         out = out.reshape(shape[:-1] + sizes[:1])
-    elif x.ndim == 2 and x.size * len(weight) < _PRODUCTS:
+    elif x.ndim == 2 and x.size * len(weight) < PER_THREAD:
         out = matrix_product(x, weight.T)
         _finish(out, bias, activation)
     else:
@@ -74,7 +72,7 @@ def _linear_by_rows(x: Array, weight: Array, bias: Array | None, activation: str
         matrix_product(rows[start:stop], weight.T, part)
         _finish(part, bias, activation)
 
-    parallel_blocks(block, len(rows), min_block=_PRODUCTS // max(weight.size, 1) + 1)
+    parallel_blocks(block, len(rows), min_block=PER_THREAD // max(weight.size, 1) + 1)
     return out.reshape(*x.shape[:-1], len(weight))
 
 
@@ -88,10 +86,6 @@ def _zero(dtype: np.dtype[Any]) -> Array:
 def _ones(count: int, dtype: np.dtype[Any]) -> Array:
     """What to multiply a matrix with for the sums of its columns: thrice as fast as a reduction of small ones."""
     return np.ones(count, dtype)
-
-
-_PRODUCTS = 4_000_000
-"""The fewest multiplications for which it pays to wake another thread."""
 
 
 @linear_in_place.gradient
@@ -245,8 +239,11 @@ class _Block(NamedTuple):
     kept: list[Array]
 
 
-def _cut(params: list[Array], kept: Sequence[Array]) -> list[_Block]:
-    """Parameters, as if they were one flat array, in equal blocks of at most ``_BLOCK`` elements; so ``kept``."""
+def _cut(params: list[Array], kept: Sequence[Array], number: int = 0) -> list[_Block]:
+    """Parameters, as if they were one flat array, in equal blocks of at most ``_BLOCK`` elements; so ``kept``.
+
+    ``number`` is the first parameter's.
+    """
     flat = [_flat(p) for p in params]
     ends = list(accumulate(p.size for p in flat))
     count = -(-ends[-1] // _BLOCK)
@@ -258,7 +255,7 @@ def _cut(params: list[Array], kept: Sequence[Array]) -> list[_Block]:
             start = ends[i] - flat[i].size
             at, end = max(first, start), min(last, ends[i])
             elements = slice(at - start, end - start)
-            pieces.append(_Piece(i, elements, flat[i][elements], slice(at - first, end - first)))
+            pieces.append(_Piece(number + i, elements, flat[i][elements], slice(at - first, end - first)))
         blocks.append(_Block(last - first, pieces, [k[first:last] for k in kept]))
     return blocks
 
@@ -274,22 +271,18 @@ def _blocks(params: list[Array], grads: list[Array], kept: Sequence[list[Any]]) 
         if p.dtype != dtype or g.dtype != dtype or p.strides != g.strides:
             return None
     packs = [k for k in kept if isinstance(k, Pack)]
-    if packs and len(packs) == len(kept):
-        numbers = [id(p) for p in params]
-        if packs[0].plan is None or packs[0].plan[0] != numbers:
-            if not all(p.flags.forc for p in params):
-                return None
-            packs[0].plan = numbers, params, _cut(params, [pack.memory for pack in packs])
-        blocks: list[_Block] = packs[0].plan[2]
+    is_packed = bool(packs) and len(packs) == len(kept)
+    if is_packed and packs[0].cut is not None and all(map(is_, packs[0].cut[0], params)):
+        blocks: list[_Block] = packs[0].cut[1]
         return blocks
     if not all(p.flags.forc for p in params):
         return None
-    alone = [_cut([p], [_flat(k[i]) for k in kept if k[i] is not None]) for i, p in enumerate(params)]
-    return [
-        _Block(size, [piece._replace(parameter=i) for piece in pieces], own)
-        for i, cut in enumerate(alone)
-        for size, pieces, own in cut
-    ]
+    if is_packed:
+        blocks = _cut(params, [pack.memory for pack in packs])
+        packs[0].cut = params, blocks
+        return blocks
+    own = [[_flat(k[i]) for k in kept if k[i] is not None] for i in range(len(params))]
+    return [block for i, p in enumerate(params) for block in _cut([p], own[i], i)]
 
 
 def _in_blocks(
@@ -299,20 +292,24 @@ def _in_blocks(
 
     ``t`` is scratch; ``move`` may write into its first argument too, and gives its result in one of the two.
     """
-    g, t = _scratch.of(grads[0].dtype)
-    factor = np.asarray(scale, g.dtype)
-    for size, pieces, kept in blocks:
-        for i, elements, p, place in pieces:
-            part = _flat(grads[i])[elements]
-            if pull:
-                np.multiply(p, pull, g[place])
-                part = np.add(part, g[place], g[place])
-            np.multiply(part, factor, g[place])
-        moved = move(g[:size], *kept, t[:size])
-        for _, _, p, place in pieces:
-            if shrink != 1:
-                np.multiply(p, shrink, p)
-            np.subtract(p, moved[place], p)
+    factor = np.asarray(scale, grads[0].dtype)
+
+    def run(first: int, last: int) -> None:
+        g, t = _scratch.of(factor.dtype)
+        for size, pieces, kept in blocks[first:last]:
+            for i, elements, p, place in pieces:
+                part = _flat(grads[i])[elements]
+                if pull:
+                    np.multiply(p, pull, g[place])
+                    part = np.add(part, g[place], g[place])
+                np.multiply(part, factor, g[place])
+            moved = move(g[:size], *kept, t[:size])
+            for _, _, p, place in pieces:
+                if shrink != 1:
+                    np.multiply(p, shrink, p)
+                np.subtract(p, moved[place], p)
+
+    parallel_blocks(run, len(blocks), min_block=4)
 
 
 @kernel(adam_step, "numpy")

@@ -181,7 +181,7 @@ class Linear(Layer):
         weight = self.weight
         if x.data.shape[-1:] != (self.in_features,):
             raise ValueError(f"{self} needs x.shape[-1] == {self.in_features}, got {x.shape}")
-        if x.data.dtype is not weight.data.dtype and x.dtype != weight.dtype:
+        if x.data.dtype != weight.data.dtype:
             raise TypeError(f"{self} takes {weight.dtype} weights and got a {x.dtype} input: x.astype({weight.dtype})?")
         return linear(x, weight, self.bias, activation=activation)
 

@@ -44,7 +44,7 @@ class Pack(list[Array]):
             by_columns = a.flags.f_contiguous and not a.flags.c_contiguous
             self.append(part.reshape(a.shape[::-1]).T if by_columns else part.reshape(a.shape))
             start += a.size
-        self.plan: Any = None
+        self.cut: Any = None  # how a kernel cut the arrays that are stepped with these: for the next step
 
 
 class Optimizer:

@@ -14,7 +14,7 @@ import numpy as np
 from tt_foundation.machine import parallel_blocks
 from tt_foundation.primitive import Array
 
-__all__ = ["matrix_product"]
+__all__ = ["PER_THREAD", "matrix_product"]
 
 _UNPACKED = 1_000_000
 """The most multiplications that OpenBLAS does without packing."""
@@ -31,7 +31,7 @@ _FEW = 2048
 _MANY = 1024
 """The fewest rows for which it pays to lay the other matrix out by rows first."""
 
-_PER_THREAD = 4_000_000
+PER_THREAD = 4_000_000
 """The fewest multiplications for which it pays to wake another thread."""
 
 
@@ -57,12 +57,12 @@ def matrix_product(x: Array, y: Array, out: Array | None = None) -> Array:
         y = np.ascontiguousarray(y)
     if out is None:
         out = np.empty((m, n), x.dtype)
-    if m * n * k < 2 * _PER_THREAD:
+    if m * n * k < 2 * PER_THREAD:
         _multiply(x, y, out)
     elif m >= n:
-        parallel_blocks(lambda i, j: _multiply(x[i:j], y, out[i:j]), m, min_block=_PER_THREAD // (n * k) + 1)
+        parallel_blocks(lambda i, j: _multiply(x[i:j], y, out[i:j]), m, min_block=PER_THREAD // (n * k) + 1)
     else:
-        parallel_blocks(lambda i, j: _multiply(x, y[:, i:j], out[:, i:j]), n, min_block=_PER_THREAD // (m * k) + 1)
+        parallel_blocks(lambda i, j: _multiply(x, y[:, i:j], out[:, i:j]), n, min_block=PER_THREAD // (m * k) + 1)
     return out
 
 
