@@ -302,8 +302,11 @@ def started(tmp_path: Path, body: str) -> tuple[subprocess.Popen[str], int]:
         env=dict(os.environ, OPENBLAS_NUM_THREADS="1", PYTHONWARNINGS="ignore"),  # Python 3.12 warns of every fork
     )
     assert process.stdout is not None
-    worker = process.stdout.readline()
-    assert worker, process.communicate()[1]
+    worker = b""
+    while not worker.endswith(b"\n"):  # not by readline, which may take what follows, and communicate() then misses it
+        byte = os.read(process.stdout.fileno(), 1)
+        assert byte, process.communicate()[1]
+        worker += byte
     return process, int(worker)
 
 

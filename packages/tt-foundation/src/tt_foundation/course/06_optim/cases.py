@@ -135,6 +135,7 @@ def _gradients(params: list[Any]) -> Results:
 
 def every_number_clipped(rng: np.random.Generator, tt: Any, show: Any) -> Results:
     grads = [rng.normal(size=shape) * 2 for shape in SHAPES]
+    grads[0][0] = 4.0, -4.0  # beyond the bound on both sides, whatever was drawn
     show(grads=grads, clip_value=1.5)
     params = _with_gradients(tt, grads)
     tt.clip_grad_value(params, 1.5)
