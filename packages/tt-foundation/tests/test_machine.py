@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tt_foundation.machine import (
     available_cores,
@@ -62,6 +62,7 @@ def test_an_error_in_a_block_reaches_the_caller_after_all_ended(three_threads: N
 
 
 def test_blas_uses_one_thread_once_a_block_has_woken_another(three_threads: None) -> None:
+    threadpool_limits(limits=2, user_api="blas")
     parallel_blocks(lambda a, b: None, 10)
     assert all(pool["num_threads"] == 1 for pool in threadpool_info() if pool["user_api"] == "blas")
 

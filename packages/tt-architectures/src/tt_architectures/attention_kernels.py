@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tt_architectures.attention import AttentionMask, scaled_dot_product_attention, self_attention
-from tt_foundation import Array, here, kernel, num_threads, parallel_blocks
+from tt_foundation import Array, kernel, mode, num_threads, parallel_blocks
 
 __all__: list[str] = []
 
@@ -246,7 +246,7 @@ def attention_in_tiles(
     dropout_p: float = 0.0,
 ) -> Any:
     """Tile by tile; keeps the logarithm of every query's sum of exponentials."""
-    if query.ndim > 2 and query.shape[-2] == 1 and mask is bias is keep is None and not here.mode.grad_enabled:
+    if query.ndim > 2 and query.shape[-2] == 1 and mask is bias is keep is None and not mode().grad_enabled:
         return _newest_token(query, key, value, scale)
     plan = None if bias is not None else _planned(query, key, value, mask, keep, is_causal, scale, dropout_p)
     if plan is None:

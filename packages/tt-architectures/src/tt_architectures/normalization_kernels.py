@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tt_architectures.normalization import batch_norm, batch_statistics, layer_norm, rms_norm
-from tt_foundation import Array, here, kernel, parallel_blocks
+from tt_foundation import Array, kernel, mode, parallel_blocks
 
 __all__: list[str] = []
 
@@ -112,7 +112,7 @@ def _layer_norm_of_one(x: Array, weight: Array, bias: Array, eps: float) -> Any:
     normal = np.subtract(vector, vector.dot(_share(x.size, x.dtype)))
     scale = np.asarray(1 / math.sqrt(normal.dot(normal).item() / x.size + eps), x.dtype)
     np.multiply(normal, scale, normal)
-    if not here.mode.grad_enabled:
+    if not mode().grad_enabled:
         np.multiply(normal, weight, normal)
         return np.add(normal, bias, normal).reshape(x.shape)
     out = np.add(np.multiply(normal, weight), bias)

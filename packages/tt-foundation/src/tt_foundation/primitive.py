@@ -52,7 +52,6 @@ __all__ = [
     "current_backend",
     "fused",
     "gradient",
-    "here",
     "kernel",
     "last_write",
     "mode",

@@ -14,7 +14,7 @@ import numpy as np
 from tt_foundation.machine import parallel_blocks
 from tt_foundation.primitive import Array
 
-__all__ = ["PER_THREAD", "matrix_product"]
+__all__ = ["matrix_product"]
 
 _UNPACKED = 1_000_000
 """The most multiplications that OpenBLAS does without packing."""
