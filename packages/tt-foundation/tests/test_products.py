@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tt_foundation import products
+from tt_foundation.layers import linear
 from tt_foundation.machine import num_threads, set_num_threads
 from tt_foundation.products import matrix_product
 from tt_foundation.tensor import Tensor, matmul
@@ -64,3 +65,9 @@ def test_rows_of_any_number_of_axes_times_a_matrix_are_one_product() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 3, 40, 20)), rng.normal(size=(20, 30))
     np.testing.assert_allclose(matmul(Tensor(x), Tensor(y)).data, x @ y)
+
+
+def test_an_empty_axis_between_gives_zeros() -> None:
+    x = np.ones((2, 3, 0), "f")
+    assert np.array_equal(matmul(x, np.ones((0, 4), "f")), np.zeros((2, 3, 4)))
+    assert np.array_equal(linear(x, np.ones((4, 0), "f"), np.ones(4, "f")), np.ones((2, 3, 4)))

@@ -40,7 +40,7 @@ def linear_in_place(
     """One product of matrices; bias and relu in its memory."""
     shape, sizes = x.shape, weight.shape
     is_plain = len(sizes) == 2 and shape[-1:] == sizes[1:] and activation in ("none", "relu")
-    if not is_plain or x.dtype != weight.dtype or (bias is not None and bias.dtype != x.dtype):
+    if not is_plain or not x.size or x.dtype != weight.dtype or (bias is not None and bias.dtype != x.dtype):
         return NotImplemented  # where something is wrong, the body says what
     if x.size == sizes[1]:  # one row: as a vector it need not be broadcast
         out = weight.dot(x.reshape(-1))
@@ -109,7 +109,7 @@ def linear_gradient(g: Array, saved: tuple[Array, Array, Array | None], needs: N
 def matmul_over_threads(x: Array, y: Array) -> Any:
     """Rows times a matrix, as one product of two matrices."""
     is_plain = np.ndim(y) == 2 and np.ndim(x) >= 2 and x.dtype == y.dtype and x.dtype.kind == "f"
-    if not is_plain or x.shape[-1] != len(y):
+    if not is_plain or not x.size or x.shape[-1] != len(y):
         return NotImplemented
     if x.ndim == 2:
         return matrix_product(x, y)
